@@ -1,0 +1,85 @@
+//! Domain events: what a user annotates, and what capture writes.
+//!
+//! An event type is a contract with every consumer, so its name, version and topic are constants
+//! written by hand, never derived from a Rust path: a rename in the code must not change the wire.
+
+mod envelope;
+mod into_events;
+mod new_event;
+mod payload;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use envelope::Envelope;
+pub use into_events::IntoEvents;
+pub use new_event::NewEvent;
+pub use payload::{DecodeError, PayloadError, PayloadShape};
+
+/// Longest accepted `event_type`, `topic` and aggregate type, in bytes.
+pub const MAX_NAME_LEN: usize = 255;
+
+/// Longest accepted aggregate id, in bytes.
+pub const MAX_AGGREGATE_ID_LEN: usize = 255;
+
+/// The constants of one event type: what never changes from one event to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventKind {
+    /// Stable name on the wire, for example `order.placed`.
+    pub event_type: &'static str,
+    /// Version of the payload's schema, from 1.
+    pub version: u32,
+    /// Where the event goes: publishers route by topic.
+    pub topic: &'static str,
+    /// The kind of thing the event belongs to, for example `order`.
+    pub aggregate_type: Option<&'static str>,
+    /// For an enum, the variant's name as serde writes it.
+    pub variant: Option<&'static str>,
+}
+
+/// A domain event. Implemented by `#[derive(OutboxEvent)]`.
+///
+/// The two constants and [`kind`](Self::kind) describe the type; the payload goes through serde.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an outbox event",
+    label = "not an outbox event",
+    note = "annotate it: `#[derive(serde::Serialize, OutboxEvent)]` with `#[outbox(event_type = \"order.placed\", topic = \"orders\")]`"
+)]
+pub trait OutboxEvent: Send + Sync + 'static {
+    /// Every kind of event that a value of this type can be: one for a struct, one a variant for an enum.
+    const KINDS: &'static [EventKind];
+
+    /// How serde writes this type, so that the payload of an enum variant can be its bare content.
+    const SHAPE: PayloadShape = PayloadShape::Plain;
+
+    /// The kind of this value.
+    fn kind(&self) -> &'static EventKind;
+
+    /// The id of the aggregate that this event belongs to. Events of one aggregate keep their order;
+    /// `None` promises no order.
+    fn aggregate_id(&self) -> Option<String> {
+        None
+    }
+
+    /// The payload as JSON text.
+    ///
+    /// # Errors
+    /// What serde says of a value that JSON cannot hold (a map with keys that are not strings, ...).
+    fn payload(&self) -> Result<String, PayloadError>
+    where
+        Self: Serialize,
+    {
+        payload::encode(self, Self::SHAPE)
+    }
+
+    /// The event of the given type and version from its payload.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownKind`] where no entry of [`KINDS`](Self::KINDS) has that type and version,
+    /// [`DecodeError::Payload`] where the payload is not one of this type.
+    fn decode(event_type: &str, version: u32, payload: &str) -> Result<Self, DecodeError>
+    where
+        Self: Sized + DeserializeOwned,
+    {
+        payload::decode(event_type, version, payload)
+    }
+}

@@ -1,0 +1,37 @@
+//! The protocol of a transactional outbox, without an ORM and without a broker.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`event`] | what a user annotates: [`OutboxEvent`], [`Envelope`](event::Envelope), [`IntoEvents`](event::IntoEvents) |
+//! | [`context`] | the task-local scope (correlation, causation, trace) that capture stores with each event |
+//! | [`message`] | a stored event on its way to a broker, and a received one on its way to a handler |
+//! | [`wire`] | how a message is written for a broker: CloudEvents 1.0, or the raw payload |
+//! | [`publisher`] | the adapter to a broker, and the [`Outcome`](publisher::Outcome) of each message |
+//! | [`log`] | the seam to the database: [`EventLog`](log::EventLog) |
+//! | [`progress`] | position, anchor and holes: what a subscription has read and settled, as pure code |
+//! | [`retry`] | when to try again, as pure code |
+//! | [`relay`] | reads the log, publishes, settles, flushes |
+//! | [`source`] | where a consumer receives from |
+//! | [`consumer`] | runs handlers, each message once per inbox |
+//! | [`wake`] | the process-local signal from capture to relays |
+#![cfg_attr(
+    feature = "testing",
+    doc = "| [`testing`] | in-memory log and broker, scripted publishers, conformance suites |"
+)]
+
+pub mod consumer;
+pub mod context;
+pub mod event;
+pub mod log;
+pub mod message;
+pub mod progress;
+pub mod publisher;
+pub mod relay;
+pub mod retry;
+pub mod source;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod wake;
+pub mod wire;
+
+pub use event::OutboxEvent;

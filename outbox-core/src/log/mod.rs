@@ -1,0 +1,152 @@
+//! The seam to the database: what the relay needs from the table of events and the row that holds
+//! a subscription's progress. `outbox-seaorm` implements it on three databases.
+
+mod error;
+mod flush;
+mod lease;
+mod page;
+mod proof;
+mod purge;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+pub use error::LogError;
+pub use flush::{Due, Flush, Flushed, Hold, HoldChange, HoldState};
+pub use lease::{
+    Acquired, MAX_SUBSCRIPTION_NAME_LEN, Owner, StartPoint, StoredProgress, SubscriptionName,
+    SubscriptionNameError, SubscriptionState,
+};
+pub use page::{Page, ReadRequest, Row, RowKind};
+pub use proof::{Barrier, HoleProof};
+pub use purge::{AfterRetention, PurgeRequest, Purged};
+
+use crate::{message::Message, progress::SeqRanges};
+
+/// An append-only log of events with one progress row per subscription.
+///
+/// Every method is one short statement or transaction on a connection of the log's own; none is
+/// held over a call to a broker.
+#[async_trait]
+pub trait EventLog: Send + Sync + 'static {
+    /// Checks, before anything else, that this database and these tables are fit for the protocol.
+    ///
+    /// # Errors
+    /// [`LogError::Refused`] with what was expected, what was found and what to do.
+    async fn check(&self) -> Result<(), LogError>;
+
+    /// Creates the subscription's row at `start` if it has none. The only place where such rows are made.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn register(&self, subscription: &SubscriptionName, start: StartPoint) -> Result<(), LogError>;
+
+    /// Takes the lease if it is free or has expired (by the database's clock), with a token of this
+    /// acquisition's own, and loads the stored progress in the same transaction.
+    ///
+    /// # Errors
+    /// [`LogError::SubscriptionGone`] where the row has vanished, [`LogError::AnchorGone`] where the stored
+    /// anchor is not in the log, [`LogError::Refused`] where the position lies beyond the log's sequence.
+    async fn acquire(
+        &self,
+        subscription: &SubscriptionName,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<Acquired, LogError>;
+
+    /// Prolongs the lease; `false` where `owner` does not hold it any more.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn renew(
+        &self,
+        subscription: &SubscriptionName,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<bool, LogError>;
+
+    /// Gives the lease up, so that another relay takes over at once. Does nothing if it is not `owner`'s.
+    ///
+    /// # Errors
+    /// Where the database is away: the lease then ends by itself.
+    async fn release(&self, subscription: &SubscriptionName, owner: Owner) -> Result<(), LogError>;
+
+    /// Stores that the subscription runs, is paused or waits for its broker, for other processes to see.
+    /// Does nothing if the lease is not `owner`'s.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn report(
+        &self,
+        subscription: &SubscriptionName,
+        owner: Owner,
+        state: SubscriptionState,
+        error: Option<&str>,
+    ) -> Result<(), LogError>;
+
+    /// Reads, as one statement with one snapshot, the row at the position, the rows at the unseen holes
+    /// and the rows after the position: one union ordered by seq with one limit.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn read(&self, request: ReadRequest<'_>) -> Result<Page, LogError>;
+
+    /// Stores progress and holds in one transaction, fenced by the owner token, the flush number and the anchor.
+    ///
+    /// # Errors
+    /// Where the database is away. The flush may then have been stored or not: reload before going on.
+    async fn flush(
+        &self,
+        subscription: &SubscriptionName,
+        owner: Owner,
+        flush: &Flush,
+    ) -> Result<Flushed, LogError>;
+
+    /// The held events whose time has come, by the database's clock, in order of seq.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn due(
+        &self,
+        subscription: &SubscriptionName,
+        source: &Arc<str>,
+        limit: usize,
+    ) -> Result<Vec<(Hold, Message)>, LogError>;
+
+    /// How long until the next held event is due; `None` where none is scheduled.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn next_due(&self, subscription: &SubscriptionName) -> Result<Option<Duration>, LogError>;
+
+    /// By which proof this database lets a hole be forgotten.
+    fn hole_proof(&self) -> HoleProof;
+
+    /// Reads the last number given out and, after that, the transactions that may still be writing.
+    /// Only for [`HoleProof::WriterList`].
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn barrier(&self) -> Result<Barrier, LogError>;
+
+    /// The transactions that may be writing now, named as in [`Barrier::writers`].
+    /// Only for [`HoleProof::WriterList`].
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn writers(&self) -> Result<std::collections::BTreeSet<String>, LogError>;
+
+    /// Fills holes with tombstones and gives back those that went in: nobody ever will write there.
+    /// Only for [`HoleProof::Tombstones`].
+    ///
+    /// # Errors
+    /// Where the database is away. A hole that is locked by a writer is no error: it is not in the answer.
+    async fn fill(&self, holes: &SeqRanges) -> Result<SeqRanges, LogError>;
+
+    /// Removes or archives one chunk of a prefix of the log that every subscription is done with.
+    ///
+    /// # Errors
+    /// Where the database is away; nothing is then removed.
+    async fn purge(&self, request: PurgeRequest) -> Result<Purged, LogError>;
+}

@@ -1,0 +1,105 @@
+//! The adapter to a broker.
+
+mod outcome;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+
+pub use outcome::Outcome;
+
+use crate::message::Message;
+
+/// The topics that a publisher can send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topics {
+    /// Every topic.
+    All,
+    /// These topics only.
+    Only(BTreeSet<String>),
+}
+
+/// A publisher that cannot start: a route that leads nowhere, a setting out of range.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct PublisherError {
+    message: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl PublisherError {
+    /// What was expected, what was found, and what to do.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    /// The same with the error that led to it.
+    pub fn caused_by(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { message: message.into(), source: Some(source.into()) }
+    }
+}
+
+/// Sends messages to a broker.
+///
+/// Boxed futures because a relay stores publishers of different brokers side by side; the cost is
+/// one allocation a batch.
+#[async_trait]
+pub trait Publisher: Send + Sync + 'static {
+    /// Sends a batch and says for each message, in the order of the batch, what became of it.
+    ///
+    /// A list that is shorter than the batch says that the rest was not sent. A panic is contained
+    /// by the relay and counts as [`Outcome::Failed`] for each message of the batch.
+    ///
+    /// # Cancel safety
+    /// The relay drops the future only when the publish timeout has passed; the messages then count
+    /// as not sent and may go out again.
+    async fn publish(&self, batch: &[Message]) -> Vec<Outcome>;
+
+    /// Called once before the first batch: resolve routes, check settings.
+    ///
+    /// # Errors
+    /// What keeps this publisher from ever working as it is configured. An outage is no such
+    /// reason: it shows as [`Outcome::Unavailable`].
+    async fn start(&self) -> Result<(), PublisherError> {
+        Ok(())
+    }
+
+    /// The most messages that `publish` takes at once. Default: 100.
+    fn max_batch(&self) -> usize {
+        100
+    }
+
+    /// Whether a batch may hold several messages of one aggregate: only where the broker keeps
+    /// their order even when an earlier one of the batch fails. Default: no.
+    fn keeps_order_in_batch(&self) -> bool {
+        false
+    }
+
+    /// The topics it has routes for. Default: all.
+    fn topics(&self) -> Topics {
+        Topics::All
+    }
+}
+
+#[async_trait]
+impl<P: Publisher + ?Sized> Publisher for Arc<P> {
+    async fn publish(&self, batch: &[Message]) -> Vec<Outcome> {
+        (**self).publish(batch).await
+    }
+    async fn start(&self) -> Result<(), PublisherError> {
+        (**self).start().await
+    }
+    fn max_batch(&self) -> usize {
+        (**self).max_batch()
+    }
+    fn keeps_order_in_batch(&self) -> bool {
+        (**self).keeps_order_in_batch()
+    }
+    fn topics(&self) -> Topics {
+        (**self).topics()
+    }
+}

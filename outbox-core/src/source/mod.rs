@@ -1,0 +1,94 @@
+//! Where a consumer receives from.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{message::ReceivedMessage, wire::WireError};
+
+/// The broker's handle of one delivery: what an acknowledgement names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Receipt(pub Arc<str>);
+
+/// One delivery as it came in.
+#[derive(Debug)]
+pub struct Incoming {
+    /// What an acknowledgement names.
+    pub receipt: Receipt,
+    /// Which delivery of this message it is, from 1, where the broker counts.
+    pub attempt: u32,
+    /// Deliveries of one group are handled one after the other (FIFO queues).
+    pub group: Option<String>,
+    /// The message, or why it could not be decoded; such a message is left to the broker's own redrive.
+    pub message: Result<ReceivedMessage, WireError>,
+}
+
+/// A source that could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// A setting or a route is wrong: waiting does not help.
+    #[error("{0}")]
+    Refused(String),
+    /// The broker did not answer, or takes nothing from us now. It is waited for.
+    #[error("the broker did not do it: {reason}")]
+    Unavailable {
+        /// What was found.
+        reason: String,
+        /// The client's error.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+/// Receives messages from a broker.
+#[async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// Called once before the first receive.
+    ///
+    /// # Errors
+    /// [`SourceError::Refused`] for what keeps this source from ever working as it is configured.
+    async fn start(&self) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    /// Waits for messages, for as long as the broker's long poll, and gives up to `max`. An empty answer is normal.
+    ///
+    /// # Errors
+    /// Where the broker is away.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: what was received comes again.
+    async fn receive(&self, max: usize) -> Result<Vec<Incoming>, SourceError>;
+
+    /// Says that these deliveries are done with, and gives back those that the broker did not take: they may come again.
+    ///
+    /// # Errors
+    /// Where the broker is away: all of them may come again.
+    async fn ack(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, SourceError>;
+
+    /// Gives a delivery back, to come again after `delay`.
+    ///
+    /// # Errors
+    /// Where the broker is away: it comes again when its visibility ends.
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<(), SourceError>;
+
+    /// Keeps a delivery invisible to others for `visibility` from now, while its handler runs.
+    ///
+    /// # Errors
+    /// Where the broker is away.
+    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), SourceError>;
+
+    /// How long a delivery stays invisible to others; `None` where the broker never gives it to another. Default: `None`.
+    fn visibility(&self) -> Option<Duration> {
+        None
+    }
+
+    /// How long the broker keeps a message, so that a de-duplication window can be checked against it. Default: unknown.
+    ///
+    /// # Errors
+    /// Where the broker is away.
+    async fn retention(&self) -> Result<Option<Duration>, SourceError> {
+        Ok(None)
+    }
+}

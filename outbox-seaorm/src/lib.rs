@@ -1,0 +1,16 @@
+//! A macro-driven transactional outbox and inbox for SeaORM 2.
+
+pub mod migration;
+pub mod tables;
+
+pub use migration::{create_tables, migrations};
+pub use outbox_core::OutboxEvent;
+pub use outbox_core::{
+    self as core, consumer, context, event, log, message, publisher, relay, retry, source, wire,
+};
+pub use tables::{TableNames, TableNamesError};
+
+/// What almost every file of a user needs.
+pub mod prelude {
+    pub use outbox_core::OutboxEvent;
+}

@@ -1,0 +1,247 @@
+//! The first version of all tables.
+
+use async_trait::async_trait;
+use sea_orm::{
+    DbBackend, DbErr, EntityName, EntityTrait, Set,
+    sea_query::{ColumnDef, Expr, Index, IntoIden, Table, TableCreateStatement},
+};
+use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
+
+use crate::tables::{archive, audit, event, hold, inbox_message, meta, receipt, subscription};
+
+/// Version of the tables that this migration makes.
+const SCHEMA_VERSION: i32 = 1;
+
+pub(super) struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &str {
+        "m20261121_000001_create_outbox"
+    }
+}
+
+#[async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let columns = Columns { backend: manager.get_database_backend() };
+        for table in [
+            columns.event(),
+            columns.archive(),
+            columns.subscription(),
+            columns.hold(),
+            columns.receipt(),
+            columns.audit(),
+            columns.inbox_message(),
+            columns.meta(),
+        ] {
+            manager.create_table(table).await?;
+        }
+        columns.hold_indexes(manager).await?;
+        let db = manager.get_connection();
+        if meta::Entity::find_by_id(1).one(db).await?.is_none() {
+            let row = meta::ActiveModel { id: Set(1), floor: Set(0), schema_version: Set(SCHEMA_VERSION) };
+            meta::Entity::insert(row).exec_without_returning(db).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(dropped(meta::Entity)).await?;
+        manager.drop_table(dropped(inbox_message::Entity)).await?;
+        manager.drop_table(dropped(audit::Entity)).await?;
+        manager.drop_table(dropped(receipt::Entity)).await?;
+        manager.drop_table(dropped(hold::Entity)).await?;
+        manager.drop_table(dropped(subscription::Entity)).await?;
+        manager.drop_table(dropped(archive::Entity)).await?;
+        manager.drop_table(dropped(event::Entity)).await
+    }
+}
+
+fn dropped<E: EntityName>(entity: E) -> sea_orm::sea_query::TableDropStatement {
+    Table::drop().table(entity.table_ref()).if_exists().to_owned()
+}
+
+/// The column types that differ between the databases, in one place.
+struct Columns {
+    backend: DbBackend,
+}
+
+impl Columns {
+    fn table<E: EntityName>(&self, entity: E) -> TableCreateStatement {
+        let mut table = Table::create();
+        table.table(entity.table_ref()).if_not_exists();
+        if self.backend == DbBackend::MySql {
+            // Ids and names are compared byte by byte, as on the other databases.
+            table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_bin");
+        }
+        table
+    }
+
+    /// A moment with microseconds, in UTC.
+    fn moment<C: IntoIden>(&self, column: C) -> ColumnDef {
+        let mut def = ColumnDef::new(column);
+        match self.backend {
+            // TIMESTAMP ends in 2038.
+            DbBackend::MySql => def.custom("datetime(6)"),
+            _ => def.timestamp_with_time_zone(),
+        };
+        def
+    }
+
+    /// A moment that is the database's own clock where nothing is given.
+    fn moment_now<C: IntoIden>(&self, column: C) -> ColumnDef {
+        let mut def = self.moment(column);
+        let clock = match self.backend {
+            // The time of the statement; `now()` is that of the transaction's start.
+            DbBackend::Postgres => "clock_timestamp()",
+            DbBackend::MySql => "(utc_timestamp(6))",
+            _ => "(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'))",
+        };
+        def.not_null().default(Expr::cust(clock));
+        def
+    }
+
+    fn long_text<C: IntoIden>(&self, column: C) -> ColumnDef {
+        let mut def = ColumnDef::new(column);
+        match self.backend {
+            DbBackend::MySql => def.custom("longtext"),
+            _ => def.text(),
+        };
+        def
+    }
+
+    /// A number that only the database gives: one that a writer chose would defeat the proofs.
+    fn identity<C: IntoIden>(&self, column: C) -> ColumnDef {
+        let mut def = ColumnDef::new(column);
+        match self.backend {
+            DbBackend::Postgres => {
+                def.big_integer().not_null().extra("GENERATED ALWAYS AS IDENTITY (CACHE 1)").primary_key()
+            }
+            DbBackend::MySql => def.big_integer().not_null().auto_increment().primary_key(),
+            _ => def.integer().not_null().auto_increment().primary_key(),
+        };
+        def
+    }
+
+    fn event_columns(&self, table: &mut TableCreateStatement) {
+        table
+            .col(ColumnDef::new("id").uuid().not_null())
+            .col(ColumnDef::new("event_type").string_len(255).not_null())
+            .col(ColumnDef::new("event_version").integer().not_null())
+            .col(ColumnDef::new("topic").string_len(255).not_null())
+            .col(ColumnDef::new("aggregate_type").string_len(255))
+            .col(ColumnDef::new("aggregate_id").string_len(255))
+            .col(self.long_text("payload").not_null())
+            .col(ColumnDef::new("headers").text())
+            .col(self.moment("deliver_at").null())
+            .col(self.moment("occurred_at").not_null())
+            .col(self.moment_now("created_at"));
+    }
+
+    fn event(&self) -> TableCreateStatement {
+        let mut table = self.table(event::Entity);
+        table.col(self.identity("seq"));
+        self.event_columns(&mut table);
+        table
+    }
+
+    fn archive(&self) -> TableCreateStatement {
+        let mut table = self.table(archive::Entity);
+        table.col(ColumnDef::new("seq").big_integer().not_null().primary_key());
+        self.event_columns(&mut table);
+        table
+    }
+
+    fn subscription(&self) -> TableCreateStatement {
+        self.table(subscription::Entity)
+            .col(ColumnDef::new("name").string_len(100).not_null().primary_key())
+            .col(ColumnDef::new("position").big_integer().not_null())
+            .col(ColumnDef::new("anchor").uuid())
+            .col(self.long_text("holes").not_null())
+            .col(ColumnDef::new("flush_no").big_integer().not_null().default(0))
+            .col(ColumnDef::new("owner").uuid())
+            .col(ColumnDef::new("epoch").big_integer().not_null().default(0))
+            .col(self.moment("lease_until").null())
+            .col(ColumnDef::new("state").string_len(20).not_null())
+            .col(self.moment_now("state_since"))
+            .col(ColumnDef::new("last_error").text())
+            .to_owned()
+    }
+
+    fn hold(&self) -> TableCreateStatement {
+        self.table(hold::Entity)
+            .col(ColumnDef::new("subscription").string_len(100).not_null())
+            .col(ColumnDef::new("seq").big_integer().not_null())
+            .col(ColumnDef::new("aggregate_type").string_len(255))
+            .col(ColumnDef::new("aggregate_id").string_len(255))
+            .col(ColumnDef::new("state").string_len(20).not_null())
+            .col(ColumnDef::new("attempts").integer().not_null().default(0))
+            .col(self.moment("due_at").null())
+            .col(ColumnDef::new("last_error").text())
+            .col(self.moment("first_failed_at").null())
+            .primary_key(Index::create().col("subscription").col("seq"))
+            .to_owned()
+    }
+
+    async fn hold_indexes(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+        let table = hold::Entity.table_name();
+        for (suffix, columns) in [
+            ("aggregate", &["subscription", "aggregate_type", "aggregate_id", "seq"][..]),
+            ("due", &["subscription", "due_at"][..]),
+        ] {
+            let name = format!("{table}_{suffix}");
+            if manager.has_index(table, &name).await? {
+                continue;
+            }
+            let mut index = Index::create();
+            index.name(name).table(hold::Entity.table_ref());
+            for column in columns {
+                index.col(*column);
+            }
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+
+    fn receipt(&self) -> TableCreateStatement {
+        self.table(receipt::Entity)
+            .col(ColumnDef::new("subscription").string_len(100).not_null())
+            .col(ColumnDef::new("seq").big_integer().not_null())
+            .col(ColumnDef::new("broker_id").string_len(255))
+            .col(self.moment_now("dispatched_at"))
+            .col(self.moment("acknowledged_at").null())
+            .primary_key(Index::create().col("subscription").col("seq"))
+            .to_owned()
+    }
+
+    fn audit(&self) -> TableCreateStatement {
+        self.table(audit::Entity)
+            .col(self.identity("id"))
+            .col(self.moment_now("at"))
+            .col(ColumnDef::new("actor").string_len(255).not_null())
+            .col(ColumnDef::new("action").string_len(50).not_null())
+            .col(ColumnDef::new("target").text().not_null())
+            .col(ColumnDef::new("reason").text())
+            .to_owned()
+    }
+
+    fn inbox_message(&self) -> TableCreateStatement {
+        self.table(inbox_message::Entity)
+            .col(ColumnDef::new("consumer").string_len(100).not_null())
+            .col(ColumnDef::new("source").string_len(255).not_null())
+            .col(ColumnDef::new("message_id").string_len(255).not_null())
+            .col(ColumnDef::new("replay").string_len(40).not_null().default(""))
+            .col(self.moment_now("processed_at"))
+            .col(self.long_text("result").null())
+            .primary_key(Index::create().col("consumer").col("source").col("message_id").col("replay"))
+            .to_owned()
+    }
+
+    fn meta(&self) -> TableCreateStatement {
+        self.table(meta::Entity)
+            .col(ColumnDef::new("id").integer().not_null().primary_key())
+            .col(ColumnDef::new("floor").big_integer().not_null())
+            .col(ColumnDef::new("schema_version").integer().not_null())
+            .to_owned()
+    }
+}

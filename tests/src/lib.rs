@@ -1,0 +1,6 @@
+//! What the tests across the crates share: a database of one's own for each test.
+#![allow(missing_docs, reason = "a test harness; nobody outside this workspace uses it")]
+
+pub mod database;
+
+pub use database::{Kind, TestDb};
