@@ -2,6 +2,7 @@
 
 pub mod migration;
 pub mod tables;
+mod tx;
 
 pub use migration::{create_tables, migrations};
 pub use outbox_core::OutboxEvent;
@@ -9,6 +10,7 @@ pub use outbox_core::{
     self as core, consumer, context, event, log, message, publisher, relay, retry, source, wire,
 };
 pub use tables::{TableNames, TableNamesError};
+pub use tx::Tx;
 
 /// What almost every file of a user needs.
 pub mod prelude {

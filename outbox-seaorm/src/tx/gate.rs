@@ -1,0 +1,167 @@
+//! Where every statement of a transaction passes, and which closes when the transaction ends.
+
+use std::sync::{
+    Arc, PoisonError,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use sea_orm::{
+    ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, TransactionOptions, TransactionTrait as _,
+};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Which handle of a transaction: the transaction itself or one of its savepoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Level(u32);
+
+impl Level {
+    pub(super) const ROOT: Self = Self(0);
+}
+
+/// Who may end the transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndedBy {
+    /// Whoever holds a handle.
+    Anyone,
+    /// The inbox that lent it to a handler.
+    Inbox,
+}
+
+/// One database transaction with its savepoints.
+///
+/// SeaORM panics where a transaction is dropped while a statement of one of its savepoints is under way.
+/// Here handles are taken from the list only by who holds the lock that every statement holds.
+pub(super) struct Gate {
+    /// The open levels in the order in which they were begun; empty once the transaction is over.
+    open: Mutex<Vec<(Level, DatabaseTransaction)>>,
+    /// Savepoints that were dropped while a statement was under way; rolled back by who enters next.
+    abandoned: std::sync::Mutex<Vec<Level>>,
+    /// The transaction was given up while a statement was under way; whoever leaves ends it.
+    revoked: AtomicBool,
+    next_level: AtomicU32,
+    pub(super) end: EndedBy,
+    pub(super) backend: DbBackend,
+    pub(super) support_returning: bool,
+    pub(super) is_mock: bool,
+}
+
+impl Gate {
+    pub(super) fn new(txn: DatabaseTransaction, end: EndedBy) -> Arc<Self> {
+        Arc::new(Self {
+            backend: txn.get_database_backend(),
+            support_returning: txn.support_returning(),
+            is_mock: txn.is_mock_connection(),
+            open: Mutex::new(vec![(Level::ROOT, txn)]),
+            abandoned: std::sync::Mutex::default(),
+            revoked: AtomicBool::new(false),
+            next_level: AtomicU32::new(1),
+            end,
+        })
+    }
+
+    /// Waits until no other statement of this transaction is under way.
+    pub(super) async fn enter(&self) -> Entered<'_> {
+        let mut open = self.open.lock().await;
+        self.settle(&mut open);
+        Entered { gate: self, open: Some(open) }
+    }
+
+    /// The same without waiting: `None` while a statement is under way.
+    pub(super) fn try_enter(&self) -> Option<Entered<'_>> {
+        let mut open = self.open.try_lock().ok()?;
+        self.settle(&mut open);
+        Some(Entered { gate: self, open: Some(open) })
+    }
+
+    /// Rolls a savepoint back whose last handle is gone.
+    pub(super) fn abandon(&self, level: Level) {
+        if level == Level::ROOT {
+            return;
+        }
+        self.abandoned.lock().unwrap_or_else(PoisonError::into_inner).push(level);
+        self.settle_if_idle();
+    }
+
+    /// Rolls everything back: at once, or when the statement that is under way ends.
+    pub(super) fn revoke(&self) {
+        self.revoked.store(true, Ordering::SeqCst);
+        self.settle_if_idle();
+    }
+
+    fn settle_if_idle(&self) {
+        if let Ok(mut open) = self.open.try_lock() {
+            self.settle(&mut open);
+        }
+    }
+
+    /// Drops what has no owner any more; a dropped level is rolled back.
+    fn settle(&self, open: &mut Vec<(Level, DatabaseTransaction)>) {
+        if self.revoked.load(Ordering::SeqCst) {
+            open.clear();
+        }
+        let abandoned = std::mem::take(&mut *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
+        open.retain(|(level, _)| !abandoned.contains(level));
+    }
+}
+
+/// The right to run a statement.
+pub(super) struct Entered<'g> {
+    gate: &'g Gate,
+    /// `None` only while it is being dropped.
+    open: Option<MutexGuard<'g, Vec<(Level, DatabaseTransaction)>>>,
+}
+
+impl Entered<'_> {
+    fn open(&mut self) -> &mut Vec<(Level, DatabaseTransaction)> {
+        self.open.as_mut().expect("taken only when dropped")
+    }
+
+    /// Where statements run. All levels share one connection, so a statement always runs in the innermost.
+    pub(super) fn top(&self) -> Result<&DatabaseTransaction, DbErr> {
+        let open = self.open.as_ref().expect("taken only when dropped");
+        open.last().map(|(_, txn)| txn).ok_or_else(over)
+    }
+
+    pub(super) async fn begin(&mut self, options: TransactionOptions) -> Result<Level, DbErr> {
+        let savepoint = self.top()?.begin_with_options(options).await?;
+        let level = Level(self.gate.next_level.fetch_add(1, Ordering::Relaxed));
+        self.open().push((level, savepoint));
+        Ok(level)
+    }
+
+    /// Takes a level out, to commit it or to roll it back.
+    pub(super) fn take(&mut self, level: Level) -> Result<DatabaseTransaction, DbErr> {
+        let open = self.open();
+        let index = open.iter().position(|(found, _)| *found == level).ok_or_else(over)?;
+        Ok(open.remove(index).1)
+    }
+
+    /// Whether savepoints are open.
+    pub(super) fn has_savepoints(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.len() > 1)
+    }
+
+    /// Rolls all levels back, the innermost first. All are ended whatever the database says.
+    pub(super) async fn rollback_all(&mut self) -> Result<(), DbErr> {
+        let mut outcome = Ok(());
+        while let Some((_, txn)) = self.open().pop() {
+            outcome = outcome.and(txn.rollback().await);
+        }
+        outcome
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        drop(self.open.take());
+        // What was given up while this statement ran found the gate locked.
+        self.gate.settle_if_idle();
+    }
+}
+
+fn over() -> DbErr {
+    DbErr::Custom(
+        "the transaction is over: a clone or a savepoint of a handler's `Tx` was used after the handler had returned"
+            .to_owned(),
+    )
+}

@@ -1,0 +1,115 @@
+//! The transaction that a consumer's handler writes in.
+//!
+//! A handler takes it by value: `async fn h(event: Delivery<E>, txn: Tx)`, because a borrowed
+//! `&DatabaseTransaction` cannot be given to a closure with captured state. So there are clones, and the
+//! inbox must be able to end the transaction although a clone is still around: every statement passes
+//! through one gate, and ending closes the gate. A savepoint is a `Tx` too: one that is still open at the
+//! end would turn SeaORM's `commit` into a mere release of that savepoint.
+
+#[allow(dead_code, reason = "taken up by the inbox")]
+mod gate;
+#[allow(dead_code, reason = "taken up by the inbox")]
+mod loan;
+mod session;
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+
+use gate::{EndedBy, Gate, Level};
+#[allow(unused_imports, reason = "taken up by the inbox")]
+pub(crate) use loan::{Loan, LoanError};
+
+/// A transaction that can be cloned: what a consumer's handler writes in.
+///
+/// It is a [`ConnectionTrait`] and a [`TransactionTrait`](sea_orm::TransactionTrait), so every SeaORM call
+/// takes `&txn`; `begin` opens a savepoint. The inbox commits it when the handler returns `Ok` and rolls it
+/// back when it returns an error. `commit` and `rollback` on it are errors; they work on savepoints.
+///
+/// A clone or a savepoint that is still there when the handler has returned could write into a
+/// transaction that is over. So that is an error: everything is rolled back, the message comes again, and
+/// each later statement of the clone fails. Await what you spawn.
+///
+/// To call a handler by hand, in a test, make one of a transaction of your own:
+///
+/// ```no_run
+/// # use outbox_seaorm::Tx;
+/// # use sea_orm::{DatabaseConnection, DbErr, TransactionSession as _, TransactionTrait as _};
+/// # async fn reserve_stock(txn: Tx) -> Result<(), DbErr> { Ok(()) }
+/// # async fn test(db: DatabaseConnection) -> Result<(), DbErr> {
+/// let txn = Tx::from(db.begin().await?);
+/// reserve_stock(txn.clone()).await?;
+/// txn.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Tx {
+    handle: Arc<Handle>,
+}
+
+/// One level of the transaction: the last clone of a savepoint that is dropped rolls it back.
+struct Handle {
+    gate: Arc<Gate>,
+    level: Level,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.gate.abandon(self.level);
+    }
+}
+
+impl Tx {
+    fn at(gate: Arc<Gate>, level: Level) -> Self {
+        Self { handle: Arc::new(Handle { gate, level }) }
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.handle.gate
+    }
+}
+
+impl From<DatabaseTransaction> for Tx {
+    fn from(txn: DatabaseTransaction) -> Self {
+        Self::at(Gate::new(txn, EndedBy::Anyone), Level::ROOT)
+    }
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx").field("level", &self.handle.level).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Tx {
+    fn get_database_backend(&self) -> DbBackend {
+        self.gate().backend
+    }
+
+    async fn execute_raw(&self, stmt: Statement) -> Result<ExecResult, DbErr> {
+        self.gate().enter().await.top()?.execute_raw(stmt).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.gate().enter().await.top()?.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.gate().enter().await.top()?.query_one_raw(stmt).await
+    }
+
+    async fn query_all_raw(&self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.gate().enter().await.top()?.query_all_raw(stmt).await
+    }
+
+    fn support_returning(&self) -> bool {
+        self.gate().support_returning
+    }
+
+    fn is_mock_connection(&self) -> bool {
+        self.gate().is_mock
+    }
+}
