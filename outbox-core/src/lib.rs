@@ -19,6 +19,9 @@
     doc = "| [`testing`] | in-memory log and broker, scripted publishers, conformance suites |"
 )]
 
+// Generated code names this crate, also inside of it.
+extern crate self as outbox_core;
+
 pub mod consumer;
 pub mod context;
 pub mod event;

@@ -1,5 +1,8 @@
 //! A macro-driven transactional outbox and inbox for SeaORM 2.
 
+// Generated code names this crate, also inside of it.
+extern crate self as outbox_seaorm;
+
 pub mod migration;
 pub mod tables;
 mod tx;
@@ -9,10 +12,12 @@ pub use outbox_core::OutboxEvent;
 pub use outbox_core::{
     self as core, consumer, context, event, log, message, publisher, relay, retry, source, wire,
 };
+pub use outbox_derive::OutboxEvent;
 pub use tables::{TableNames, TableNamesError};
 pub use tx::Tx;
 
 /// What almost every file of a user needs.
 pub mod prelude {
     pub use outbox_core::OutboxEvent;
+    pub use outbox_derive::OutboxEvent;
 }

@@ -1,6 +1,10 @@
 //! The task-local scope that capture stores with each event: correlation, causation, trace, headers.
 
+mod trace_parent;
+
 use crate::message::Headers;
+
+pub use trace_parent::TraceParent;
 
 /// What surrounds the work in progress. An HTTP layer or a consumer enters it; capture reads it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,16 +4,21 @@
 //! written by hand, never derived from a Rust path: a rename in the code must not change the wire.
 
 mod envelope;
+mod error;
 mod into_events;
 mod new_event;
 mod payload;
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use envelope::Envelope;
+pub use error::{DecodeError, EventError};
 pub use into_events::IntoEvents;
 pub use new_event::NewEvent;
-pub use payload::{DecodeError, PayloadError, PayloadShape};
+pub use payload::PayloadShape;
 
 /// Longest accepted `event_type`, `topic` and aggregate type, in bytes.
 pub const MAX_NAME_LEN: usize = 255;
@@ -32,8 +37,19 @@ pub struct EventKind {
     pub topic: &'static str,
     /// The kind of thing the event belongs to, for example `order`.
     pub aggregate_type: Option<&'static str>,
-    /// For an enum, the variant's name as serde writes it.
-    pub variant: Option<&'static str>,
+    /// How serde tags it, for a variant of an enum that has a tag.
+    pub variant: Option<EventVariant>,
+}
+
+/// How serde names a variant: what is taken off the payload at capture and put back in a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventVariant {
+    /// Its name as serde writes it.
+    pub serialized: &'static str,
+    /// Its name as serde reads it.
+    pub deserialized: &'static str,
+    /// Whether it has no fields.
+    pub unit: bool,
 }
 
 /// A domain event. Implemented by `#[derive(OutboxEvent)]`.
@@ -60,26 +76,61 @@ pub trait OutboxEvent: Send + Sync + 'static {
         None
     }
 
-    /// The payload as JSON text.
+    /// The payload as JSON text: for a variant of an enum its content, without serde's tag.
     ///
     /// # Errors
     /// What serde says of a value that JSON cannot hold (a map with keys that are not strings, ...).
-    fn payload(&self) -> Result<String, PayloadError>
+    fn payload(&self) -> Result<String, EventError>
     where
         Self: Serialize,
     {
-        payload::encode(self, Self::SHAPE)
+        payload::encode(self)
     }
 
     /// The event of the given type and version from its payload.
     ///
     /// # Errors
     /// [`DecodeError::UnknownKind`] where no entry of [`KINDS`](Self::KINDS) has that type and version,
-    /// [`DecodeError::Payload`] where the payload is not one of this type.
+    /// [`DecodeError::Payload`] where the payload is not one of this type, and
+    /// [`DecodeError::OtherKind`] where an untagged enum takes it for another of its variants.
     fn decode(event_type: &str, version: u32, payload: &str) -> Result<Self, DecodeError>
     where
         Self: Sized + DeserializeOwned,
     {
         payload::decode(event_type, version, payload)
+    }
+
+    /// This event, not to be published before `delay` has passed.
+    fn deliver_after(self, delay: Duration) -> Envelope<Self>
+    where
+        Self: Sized,
+    {
+        Envelope::of(self).deliver_after(delay)
+    }
+
+    /// This event, not to be published before `time`.
+    fn deliver_at(self, time: DateTime<Utc>) -> Envelope<Self>
+    where
+        Self: Sized,
+    {
+        Envelope::of(self).deliver_at(time)
+    }
+
+    /// This event with a header of its own; see [`Envelope::with_header`].
+    fn with_header(self, name: impl Into<String>, value: impl Into<String>) -> Envelope<Self>
+    where
+        Self: Sized,
+    {
+        Envelope::of(self).with_header(name, value)
+    }
+}
+
+/// What generated code calls.
+#[doc(hidden)]
+pub mod __private {
+    use std::fmt::Display;
+
+    pub fn aggregate_id<T: Display + ?Sized>(id: &T) -> Option<String> {
+        Some(id.to_string())
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{OutboxEvent, PayloadError};
+use super::{EventError, EventKind, MAX_AGGREGATE_ID_LEN, MAX_NAME_LEN, OutboxEvent};
 use crate::{context::Context, message::Headers};
 
 /// One row of the log before the database has numbered it.
@@ -37,20 +37,49 @@ impl NewEvent {
     /// current [`Context`].
     ///
     /// # Errors
-    /// Where serde cannot write the event as JSON.
-    pub fn of<E: OutboxEvent + Serialize>(event: &E) -> Result<Self, PayloadError> {
+    /// Where serde cannot write the event as JSON, and where the aggregate id does not fit the log.
+    pub fn of<E: OutboxEvent + Serialize>(event: &E) -> Result<Self, EventError> {
         let kind = event.kind();
+        check_kind(kind)?;
+        let aggregate_id = event.aggregate_id();
+        check_aggregate_id(kind, aggregate_id.as_deref())?;
         Ok(Self {
             id: Uuid::now_v7(),
             event_type: kind.event_type.to_owned(),
             event_version: kind.version,
             topic: kind.topic.to_owned(),
             aggregate_type: kind.aggregate_type.map(str::to_owned),
-            aggregate_id: event.aggregate_id(),
+            aggregate_id,
             payload: event.payload()?,
             headers: Context::current_headers(),
             deliver_at: None,
             occurred_at: Utc::now(),
         })
+    }
+}
+
+/// For an implementation written by hand: the derive has checked its own.
+fn check_kind(kind: &EventKind) -> Result<(), EventError> {
+    let fits = |name: &str| (1..=MAX_NAME_LEN).contains(&name.len());
+    let EventKind { event_type, version, topic, aggregate_type, .. } = kind;
+    if fits(event_type)
+        && fits(topic)
+        && aggregate_type.is_none_or(fits)
+        && (1..=i32::MAX.unsigned_abs()).contains(version)
+    {
+        return Ok(());
+    }
+    Err(EventError::Kind { found: format!("{kind:?}") })
+}
+
+fn check_aggregate_id(kind: &EventKind, id: Option<&str>) -> Result<(), EventError> {
+    let event_type = kind.event_type;
+    match id {
+        Some("") => Err(EventError::EmptyAggregateId { event_type }),
+        Some(id) if id.len() > MAX_AGGREGATE_ID_LEN => {
+            Err(EventError::AggregateIdTooLong { event_type, found: id.len() })
+        }
+        Some(id) if id.contains('\0') => Err(EventError::AggregateIdWithNul { event_type }),
+        _ => Ok(()),
     }
 }

@@ -1,8 +1,14 @@
 //! The payload of an event: serde's JSON, without the tag of an enum.
+//!
+//! The tag would say in Rust's words what `event_type` says in the contract's, and a consumer in another
+//! language would have to know serde. So it is cut off at capture and put back in front of the payload
+//! in a consumer. Both are cuts in the text: the payload itself is never parsed and written again, so
+//! the order of its keys and every digit of its numbers stay as they are.
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
-use super::OutboxEvent;
+use super::{DecodeError, EventError, EventKind, OutboxEvent};
 
 /// How serde writes a type: decides what is taken off to get at an enum variant's bare content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,43 +31,14 @@ pub enum PayloadShape {
     },
 }
 
-/// An event that serde could not write as JSON.
-#[derive(Debug, thiserror::Error)]
-#[error("the payload of the event cannot be written as JSON")]
-pub struct PayloadError(#[from] serde_json::Error);
-
-/// A payload that could not be read as the expected event.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// The type has no event of that name and version.
-    #[error("expected one of {expected}, found {event_type} version {version}")]
-    UnknownKind {
-        /// The name that was found.
-        event_type: String,
-        /// The version that was found.
-        version: u32,
-        /// The names and versions that the type has.
-        expected: String,
-    },
-    /// The name is known, the payload does not fit.
-    #[error("the payload of {event_type} version {version} does not fit the type")]
-    Payload {
-        /// The event's name.
-        event_type: String,
-        /// The event's version.
-        version: u32,
-        /// What serde says.
-        #[source]
-        source: serde_json::Error,
-    },
-}
-
-pub(super) fn encode<E: Serialize + ?Sized>(event: &E, shape: PayloadShape) -> Result<String, PayloadError> {
-    let text = serde_json::to_string(event)?;
-    match shape {
-        PayloadShape::Plain => Ok(text),
-        _ => Ok(text),
+/// A text without the tag is left as it is: it comes from a `Serialize` written by hand.
+pub(super) fn encode<E: OutboxEvent + Serialize + ?Sized>(event: &E) -> Result<String, EventError> {
+    let kind = event.kind();
+    let text = serde_json::to_string(event)
+        .map_err(|source| EventError::Payload { event_type: kind.event_type, source })?;
+    match kind.variant.and_then(|variant| bare(&text, E::SHAPE, variant.serialized, variant.unit)) {
+        Some(payload) => Ok(payload),
+        None => Ok(text),
     }
 }
 
@@ -70,9 +47,106 @@ pub(super) fn decode<E: OutboxEvent + DeserializeOwned>(
     version: u32,
     payload: &str,
 ) -> Result<E, DecodeError> {
-    serde_json::from_str(payload).map_err(|source| DecodeError::Payload {
+    let kind = E::KINDS
+        .iter()
+        .find(|kind| kind.event_type == event_type && kind.version == version)
+        .ok_or_else(|| unknown::<E>(event_type, version))?;
+    let event: E = read(kind, E::SHAPE, payload).map_err(|source| DecodeError::Payload {
         event_type: event_type.to_owned(),
         version,
         source,
+    })?;
+    let found = event.kind();
+    if found.event_type == event_type && found.version == version {
+        return Ok(event);
+    }
+    Err(DecodeError::OtherKind { event_type: event_type.to_owned(), version, found: found.event_type })
+}
+
+fn unknown<E: OutboxEvent>(event_type: &str, version: u32) -> DecodeError {
+    let expected: Vec<_> =
+        E::KINDS.iter().map(|kind| format!("{} version {}", kind.event_type, kind.version)).collect();
+    DecodeError::UnknownKind { event_type: event_type.to_owned(), version, expected: expected.join(" or ") }
+}
+
+fn read<E: DeserializeOwned>(
+    kind: &EventKind,
+    shape: PayloadShape,
+    payload: &str,
+) -> Result<E, serde_json::Error> {
+    let Some(variant) = kind.variant else { return serde_json::from_str(payload) };
+    let tagged = tagged(payload.trim(), shape, variant.deserialized, variant.unit);
+    serde_json::from_str(&tagged).or_else(|error| {
+        // A `Deserialize` written by hand may know no tag. What it says of the bare payload is of no
+        // use to the others.
+        serde_json::from_str(payload).map_err(|_| error)
     })
+}
+
+/// The content of a variant, cut out of what serde wrote; `None` where the tag is not there.
+fn bare(text: &str, shape: PayloadShape, name: &str, unit: bool) -> Option<String> {
+    let name = quoted(name);
+    match shape {
+        PayloadShape::Plain => None,
+        PayloadShape::ExternallyTagged if unit => (text == name).then(null),
+        PayloadShape::ExternallyTagged => {
+            one_value(text.strip_prefix('{')?.strip_prefix(&*name)?.strip_prefix(':')?.strip_suffix('}')?)
+        }
+        PayloadShape::InternallyTagged { tag } => {
+            let rest = text.strip_prefix(&format!("{{{}:{name}", quoted(tag)))?;
+            match rest {
+                "}" if unit => Some(null()),
+                "}" => Some("{}".to_owned()),
+                _ => Some(format!("{{{}", rest.strip_prefix(',')?)),
+            }
+        }
+        PayloadShape::AdjacentlyTagged { tag, content } => {
+            let rest = text.strip_prefix(&format!("{{{}:{name}", quoted(tag)))?;
+            if rest == "}" {
+                return Some(null());
+            }
+            let rest = rest.strip_prefix(',')?.strip_prefix(&quoted(content))?.strip_prefix(':')?;
+            one_value(rest.strip_suffix('}')?)
+        }
+    }
+}
+
+/// What serde would have written: the reverse of [`bare`].
+fn tagged(payload: &str, shape: PayloadShape, name: &str, unit: bool) -> String {
+    let name = quoted(name);
+    let nothing = payload == "null";
+    match shape {
+        PayloadShape::Plain => payload.to_owned(),
+        PayloadShape::ExternallyTagged if unit && nothing => name,
+        PayloadShape::ExternallyTagged => format!("{{{name}:{payload}}}"),
+        PayloadShape::InternallyTagged { tag } => {
+            let tag = quoted(tag);
+            match payload.strip_prefix('{').map(str::trim_start) {
+                Some("}") => format!("{{{tag}:{name}}}"),
+                Some(rest) => format!("{{{tag}:{name},{rest}"),
+                None if nothing => format!("{{{tag}:{name}}}"),
+                // No object: serde says best what it expected.
+                None => payload.to_owned(),
+            }
+        }
+        PayloadShape::AdjacentlyTagged { tag, .. } if unit && nothing => {
+            format!("{{{}:{name}}}", quoted(tag))
+        }
+        PayloadShape::AdjacentlyTagged { tag, content } => {
+            format!("{{{}:{name},{}:{payload}}}", quoted(tag), quoted(content))
+        }
+    }
+}
+
+/// The text, where it is one JSON value and no more: else the brace that was cut off was not its own.
+fn one_value(text: &str) -> Option<String> {
+    serde_json::from_str::<&RawValue>(text).is_ok().then(|| text.to_owned())
+}
+
+fn null() -> String {
+    "null".to_owned()
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is always JSON")
 }

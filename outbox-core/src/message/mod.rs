@@ -1,5 +1,6 @@
 //! A stored event on its way to a broker, and a received one on its way to a handler.
 
+mod header_rules;
 mod headers;
 mod received;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use header_rules::{HeaderError, MAX_HEADER_NAME_LEN, check_header};
 pub use headers::{Headers, names};
 pub use received::ReceivedMessage;
 

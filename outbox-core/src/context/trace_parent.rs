@@ -1,0 +1,64 @@
+//! The W3C `traceparent` header.
+
+/// A `traceparent` in the W3C format: `version-traceid-parentid-flags`, in lower-case hex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceParent<'a>(&'a str);
+
+impl<'a> TraceParent<'a> {
+    /// Reads the text; `None` where it is not in the format, or an id is all zeros.
+    ///
+    /// A version later than 00 may have more fields after the fourth.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut fields = text.splitn(5, '-');
+        let version = hex(fields.next()?, 2)?;
+        let trace_id = hex(fields.next()?, 32)?;
+        let parent_id = hex(fields.next()?, 16)?;
+        hex(fields.next()?, 2)?;
+        let has_more = fields.next().is_some();
+        let known = version != "ff" && (version != "00" || !has_more);
+        (known && !is_zero(trace_id) && !is_zero(parent_id)).then_some(Self(text))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+fn hex(field: &str, length: usize) -> Option<&str> {
+    let digits = field.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (field.len() == length && digits).then_some(field)
+}
+
+fn is_zero(field: &str) -> bool {
+    field.bytes().all(|byte| byte == b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn only_the_w3c_format_is_read() {
+        assert_eq!(TraceParent::parse(GOOD).map(TraceParent::as_str), Some(GOOD));
+        assert!(TraceParent::parse(&format!("01{}-more", &GOOD[2..])).is_some(), "a later version has more");
+        let broken = [
+            String::new(),
+            "00".to_owned(),
+            GOOD.to_uppercase(),
+            format!("{GOOD}-more"),
+            format!("ff{}", &GOOD[2..]),
+            GOOD.replace("4bf9", "4bf"),
+            GOOD.replace("4bf9", "4bg9"),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01".to_owned(),
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01".to_owned(),
+        ];
+        for text in broken {
+            assert!(TraceParent::parse(&text).is_none(), "{text}");
+        }
+    }
+}
