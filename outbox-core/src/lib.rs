@@ -14,6 +14,7 @@
 //! | [`source`] | where a consumer receives from |
 //! | [`consumer`] | runs handlers, each message once per inbox |
 //! | [`wake`] | the process-local signal from capture to relays |
+#![cfg_attr(feature = "memory", doc = "| [`memory`] | a broker in this process |")]
 #![cfg_attr(
     feature = "testing",
     doc = "| [`testing`] | in-memory log and broker, scripted publishers, conformance suites |"
@@ -26,6 +27,8 @@ pub mod consumer;
 pub mod context;
 pub mod event;
 pub mod log;
+#[cfg(feature = "memory")]
+pub mod memory;
 pub mod message;
 pub mod progress;
 pub mod publisher;

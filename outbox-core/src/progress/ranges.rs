@@ -95,6 +95,35 @@ impl SeqRanges {
         }
     }
 
+    /// Keeps only what is also in `other`.
+    pub fn retain_in(&mut self, other: &Self) {
+        let mut kept = Self::new();
+        for (&first, &last) in &self.ranges {
+            let from = other.ranges.range(..=first).next_back().map_or(first, |(&start, _)| start);
+            for (&start, &end) in other.ranges.range(from..=last) {
+                let (start, end) = (start.max(first), end.min(last));
+                if start <= end {
+                    kept.ranges.insert(start, end);
+                }
+            }
+        }
+        *self = kept;
+    }
+
+    /// The `n` lowest seqs.
+    #[must_use]
+    pub fn first_n(&self, n: u64) -> Self {
+        let mut taken = Self::new();
+        let mut left = n;
+        for (&first, &last) in &self.ranges {
+            let Some(more) = left.checked_sub(1) else { break };
+            let end = first.saturating_add_unsigned(more).min(last);
+            taken.ranges.insert(first, end);
+            left -= end.abs_diff(first) + 1;
+        }
+        taken
+    }
+
     /// Whether `seq` is in the set.
     #[must_use]
     pub fn contains(&self, seq: Seq) -> bool {
@@ -169,5 +198,99 @@ impl FromStr for SeqRanges {
             set.insert_range(first..=last);
         }
         Ok(set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Change {
+        Insert(Seq, Seq),
+        Remove(Seq, Seq),
+        RemoveOne(Seq),
+        Retain(BTreeSet<Seq>),
+        FirstN(u64),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        let range = (0..60i64, -2..12i64).prop_map(|(first, len)| (first, first + len));
+        prop_oneof![
+            4 => range.clone().prop_map(|(first, last)| Change::Insert(first, last)),
+            3 => range.prop_map(|(first, last)| Change::Remove(first, last)),
+            2 => (0..60i64).prop_map(Change::RemoveOne),
+            1 => proptest::collection::btree_set(0..60i64, 0..40).prop_map(Change::Retain),
+            1 => (0..30u64).prop_map(Change::FirstN),
+        ]
+    }
+
+    fn of(seqs: &BTreeSet<Seq>) -> SeqRanges {
+        let mut ranges = SeqRanges::new();
+        for &seq in seqs {
+            ranges.insert(seq);
+        }
+        ranges
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_set(changes in proptest::collection::vec(change(), 0..60)) {
+            let (mut ranges, mut model) = (SeqRanges::new(), BTreeSet::new());
+            for change in changes {
+                match change {
+                    Change::Insert(first, last) => {
+                        ranges.insert_range(first..=last);
+                        model.extend(first..=last);
+                    }
+                    Change::Remove(first, last) => {
+                        ranges.remove_range(first..=last);
+                        model.retain(|seq| !(first..=last).contains(seq));
+                    }
+                    Change::RemoveOne(seq) => prop_assert_eq!(ranges.remove(seq), model.remove(&seq)),
+                    Change::Retain(other) => {
+                        ranges.retain_in(&of(&other));
+                        model.retain(|seq| other.contains(seq));
+                    }
+                    Change::FirstN(n) => {
+                        ranges = ranges.first_n(n);
+                        model = model.into_iter().take(usize::try_from(n).expect("small")).collect();
+                    }
+                }
+                prop_assert_eq!(ranges.iter().flatten().collect::<BTreeSet<_>>(), model.clone());
+                prop_assert_eq!(&ranges, &of(&model), "one form for one set");
+                prop_assert_eq!(ranges.count(), model.len() as u64);
+                prop_assert_eq!((ranges.first(), ranges.last()), (model.first().copied(), model.last().copied()));
+                prop_assert!((-2..75).all(|seq| ranges.contains(seq) == model.contains(&seq)));
+                prop_assert_eq!(ranges.to_string().parse::<SeqRanges>(), Ok(ranges.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_text_form_is_short_and_read_strictly() {
+        let mut ranges = SeqRanges::new();
+        ranges.insert_range(7..=9);
+        ranges.insert(3);
+        assert_eq!(ranges.to_string(), "3,7-9");
+        assert_eq!("".parse(), Ok(SeqRanges::new()));
+        for wrong in ["9-7", "3,3", "5,2", "x", "1-", "1-2-3", "2-6,4"] {
+            assert!(wrong.parse::<SeqRanges>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_number_space_do_not_overflow() {
+        let mut ranges = SeqRanges::new();
+        ranges.insert_range(Seq::MAX - 1..=Seq::MAX);
+        ranges.insert(Seq::MIN);
+        ranges.remove_range(Seq::MIN..=Seq::MIN);
+        assert_eq!(ranges.first_n(u64::MAX), ranges);
+        ranges.remove_range(Seq::MIN..=Seq::MAX);
+        assert!(ranges.is_empty());
     }
 }

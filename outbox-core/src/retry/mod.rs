@@ -1,1 +1,144 @@
-//! To be filled.
+//! When to try again, as pure code: how many times an event failed goes in, how long to wait comes out.
+//!
+//! The random numbers come from outside, so that a test decides them. Jitter is *full* (anything between
+//! nothing and the ceiling of that attempt): what failed together must not come back together.
+
+use std::time::Duration;
+
+use rand::{Rng, RngExt as _};
+
+/// How often and after which delays a failed event is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    delays: Delays,
+    max_attempts: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Delays {
+    Fixed(Duration),
+    Exponential { base: Duration, ceiling: Duration },
+    Schedule(Vec<Duration>),
+}
+
+impl RetryPolicy {
+    /// Never again: the first failure is the last.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { delays: Delays::Fixed(Duration::ZERO), max_attempts: 1 }
+    }
+
+    /// Always after the same delay, `max_attempts` attempts in all.
+    #[must_use]
+    pub fn fixed(delay: Duration, max_attempts: u32) -> Self {
+        Self { delays: Delays::Fixed(delay), max_attempts }
+    }
+
+    /// After a random delay below a limit that begins at `base` and doubles with each failure up to `ceiling`;
+    /// `max_attempts` attempts in all.
+    #[must_use]
+    pub fn exponential(base: Duration, ceiling: Duration, max_attempts: u32) -> Self {
+        Self { delays: Delays::Exponential { base, ceiling }, max_attempts }
+    }
+
+    /// After these delays, one after the other: one attempt more than there are delays.
+    #[must_use]
+    pub fn schedule(delays: impl Into<Vec<Duration>>) -> Self {
+        let delays = delays.into();
+        let max_attempts = u32::try_from(delays.len()).unwrap_or(u32::MAX).saturating_add(1);
+        Self { delays: Delays::Schedule(delays), max_attempts }
+    }
+
+    /// How many attempts there are in all.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        self.max_attempts
+    }
+
+    /// How long to wait after the `failures`-th failure (the first is 1); `None` where it was the last attempt.
+    pub fn delay_after(&self, failures: u32, rng: &mut (impl Rng + ?Sized)) -> Option<Duration> {
+        if failures >= self.max_attempts {
+            return None;
+        }
+        match &self.delays {
+            Delays::Fixed(delay) => Some(*delay),
+            Delays::Exponential { base, ceiling } => {
+                Some(rng.random_range(Duration::ZERO..=limit(*base, *ceiling, failures)))
+            }
+            Delays::Schedule(delays) => {
+                let index = usize::try_from(failures.saturating_sub(1)).ok()?;
+                delays.get(index).copied()
+            }
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    /// 1 s, 5 s, 30 s, 5 min, 30 min.
+    fn default() -> Self {
+        Self::schedule([1, 5, 30, 300, 1800].map(Duration::from_secs))
+    }
+}
+
+/// `base` doubled for each failure after the first, at most `ceiling`.
+pub(crate) fn limit(base: Duration, ceiling: Duration, failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(31);
+    base.saturating_mul(1 << doublings).min(ceiling)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    fn delays(policy: &RetryPolicy) -> Vec<Option<u64>> {
+        let mut rng = StdRng::seed_from_u64(1);
+        (1..=7).map(|n| policy.delay_after(n, &mut rng).map(|delay| delay.as_secs())).collect()
+    }
+
+    #[test]
+    fn each_policy_gives_its_delays_and_then_ends() {
+        let table: [(RetryPolicy, [Option<u64>; 7]); 4] = [
+            (RetryPolicy::none(), [None; 7]),
+            (
+                RetryPolicy::fixed(Duration::from_secs(2), 4),
+                [Some(2), Some(2), Some(2), None, None, None, None],
+            ),
+            (RetryPolicy::default(), [Some(1), Some(5), Some(30), Some(300), Some(1800), None, None]),
+            (RetryPolicy::schedule([]), [None; 7]),
+        ];
+        for (policy, expected) in table {
+            assert_eq!(delays(&policy), expected, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn exponential_doubles_its_limit_up_to_the_ceiling() {
+        let seconds = Duration::from_secs;
+        let limits: Vec<_> = (1..=6).map(|n| limit(seconds(1), seconds(10), n).as_secs()).collect();
+        assert_eq!(limits, [1, 2, 4, 8, 10, 10]);
+        assert_eq!(limit(seconds(1), seconds(10), u32::MAX), seconds(10));
+        assert_eq!(limit(Duration::MAX, seconds(10), 2), seconds(10));
+    }
+
+    #[test]
+    fn full_jitter_uses_the_whole_interval_and_never_leaves_it() {
+        let policy = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(8), 10);
+        let mut rng = StdRng::seed_from_u64(7);
+        let drawn: Vec<_> = (0..2000).filter_map(|_| policy.delay_after(3, &mut rng)).collect();
+        assert_eq!(drawn.len(), 2000);
+        assert!(drawn.iter().all(|delay| *delay <= Duration::from_secs(4)));
+        assert!(drawn.iter().any(|delay| *delay < Duration::from_millis(200)));
+        assert!(drawn.iter().any(|delay| *delay > Duration::from_millis(3800)));
+    }
+
+    #[test]
+    fn max_attempts_counts_the_first_attempt() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let policy = RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(8), 3);
+        assert!(policy.delay_after(2, &mut rng).is_some());
+        assert!(policy.delay_after(3, &mut rng).is_none());
+        assert_eq!(RetryPolicy::default().max_attempts(), 6);
+    }
+}
