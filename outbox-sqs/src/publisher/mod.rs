@@ -1,0 +1,185 @@
+//! Sends messages to queues.
+
+mod answer;
+mod entry;
+mod pack;
+mod send;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use futures_util::future::join_all;
+use outbox_core::{
+    message::Message,
+    publisher::{Outcome, Publisher, PublisherError, Topics},
+    wire::WireFormat,
+};
+use tokio::sync::Semaphore;
+
+use self::{entry::Entry, pack::pack, send::Sender};
+use crate::{
+    limits::{MAX_BYTES, MAX_ENTRIES},
+    queue::QueueUrl,
+};
+
+/// Requests under way at the same time, unless told otherwise.
+const CONCURRENCY: usize = 10;
+
+/// Publishes to Amazon SQS: each topic to the queue that its route names, in batches of up to ten.
+///
+/// A batch of the relay may go to several queues. Its requests run concurrently, which keeps the
+/// order of each aggregate because the relay puts no two events of one aggregate into a batch.
+///
+/// What SQS answers becomes an [`Outcome`] by its error code: throttling is
+/// [`Throttled`](Outcome::Throttled); a missing queue, bad credentials, a lost connection and an
+/// answer that cannot be read are [`Unavailable`](Outcome::Unavailable); what is too large or holds
+/// characters that SQS does not take is [`Rejected`](Outcome::Rejected); the rest is
+/// [`Failed`](Outcome::Failed). Where an answer is lost the message may have been stored: it goes
+/// again, and the consumer's inbox drops the copy.
+///
+/// ```
+/// # fn example(client: aws_sdk_sqs::Client) {
+/// use outbox_sqs::SqsPublisher;
+///
+/// let publisher = SqsPublisher::new(client)
+///     .route("orders", "https://sqs.eu-central-1.amazonaws.com/123456789012/orders")
+///     .route("payments", "https://sqs.eu-central-1.amazonaws.com/123456789012/payments");
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SqsPublisher {
+    client: Client,
+    routes: BTreeMap<String, QueueUrl>,
+    format: WireFormat,
+    max_bytes: usize,
+    concurrency: usize,
+    permits: Arc<Semaphore>,
+}
+
+impl SqsPublisher {
+    /// A publisher without routes, which sends with this client.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            routes: BTreeMap::new(),
+            format: WireFormat::default(),
+            max_bytes: MAX_BYTES,
+            concurrency: CONCURRENCY,
+            permits: Arc::new(Semaphore::new(CONCURRENCY)),
+        }
+    }
+
+    /// Sends a topic to a queue, by the URL that `GetQueueUrl` gives. Several topics may go to one
+    /// queue; a second route of a topic replaces the first. A topic without a route is never sent.
+    pub fn route(mut self, topic: impl Into<String>, queue_url: impl Into<String>) -> Self {
+        self.routes.insert(topic.into(), QueueUrl::new(queue_url));
+        self
+    }
+
+    /// How messages are written. Default: CloudEvents 1.0.
+    pub fn wire_format(mut self, format: WireFormat) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// The most bytes of one message and of all messages of one request, attributes included. Default
+    /// and ceiling: 1 MiB, which is what SQS takes.
+    ///
+    /// Set it to the queue's `MaximumMessageSize` where that is lower: then larger messages are
+    /// rejected before they are sent. Too small rejects messages that would pass; too large costs a
+    /// refused request now and then, which is then divided.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// The most requests under way at the same time, over all queues. Default: 10.
+    ///
+    /// Also decides how many messages the relay hands over at once: ten for each request. Too small
+    /// and the latency of SQS bounds the throughput; too large and a throttled queue is hit harder.
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests;
+        self.permits = Arc::new(Semaphore::new(requests.max(1)));
+        self
+    }
+
+    fn validate(&self) -> Result<(), PublisherError> {
+        if self.routes.is_empty() {
+            return Err(PublisherError::new(
+                "expected at least one route, found none: add .route(topic, queue_url)",
+            ));
+        }
+        if !(1..=MAX_BYTES).contains(&self.max_bytes) {
+            let found = self.max_bytes;
+            return Err(PublisherError::new(format!(
+                "expected max_bytes from 1 to {MAX_BYTES}, found {found}"
+            )));
+        }
+        if self.concurrency == 0 {
+            return Err(PublisherError::new("expected a concurrency of at least 1, found 0"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Publisher for SqsPublisher {
+    async fn publish(&self, batch: &[Message]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
+        let mut queues: BTreeMap<&QueueUrl, Vec<Entry>> = BTreeMap::new();
+        for (index, message) in batch.iter().enumerate() {
+            // The relay asks for `topics()` and never gets here. No fault of the message's.
+            let Some(queue) = self.routes.get(&message.topic) else {
+                let topic = &message.topic;
+                outcomes[index] =
+                    Some(Outcome::unavailable(format_args!("no route for the topic {topic:?}")));
+                continue;
+            };
+            match Entry::new(index, message, self.format, self.max_bytes) {
+                Ok(entry) => queues.entry(queue).or_default().push(entry),
+                Err(rejected) => outcomes[index] = Some(rejected),
+            }
+        }
+
+        let requests = queues.into_iter().flat_map(|(queue, entries)| {
+            let sender = Sender { client: &self.client, queue, permits: &self.permits };
+            pack(entries, |entry| entry.size, self.max_bytes)
+                .into_iter()
+                .map(move |entries| sender.send(entries))
+        });
+        for (index, outcome) in join_all(requests).await.into_iter().flatten() {
+            outcomes[index] = Some(outcome);
+        }
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.expect("each message is refused or in one request"))
+            .collect()
+    }
+
+    /// Refuses settings that cannot work and queues that are not there. A queue that cannot be asked
+    /// for, because nobody answers or the credentials do not allow it, is no error.
+    async fn start(&self) -> Result<(), PublisherError> {
+        self.validate()?;
+        let queues: BTreeSet<&QueueUrl> = self.routes.values().collect();
+        for checked in join_all(queues.into_iter().map(|queue| queue.check(&self.client))).await {
+            checked.map_err(|error| PublisherError::new(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn max_batch(&self) -> usize {
+        self.concurrency.max(1) * MAX_ENTRIES
+    }
+
+    fn topics(&self) -> Topics {
+        Topics::Only(self.routes.keys().cloned().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

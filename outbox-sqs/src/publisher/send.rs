@@ -1,0 +1,61 @@
+//! One request, and what to do when it is too much for SQS.
+
+use aws_sdk_sqs::{
+    Client, config::retry::RetryConfig, operation::send_message_batch::SendMessageBatchOutput,
+};
+use outbox_core::publisher::Outcome;
+use tokio::sync::Semaphore;
+
+use super::{answer, entry::Entry};
+use crate::{
+    classify::Kind,
+    fault::{Fault, chain},
+    queue::QueueUrl,
+};
+
+/// Sends to one queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub(super) client: &'a Client,
+    pub(super) queue: &'a QueueUrl,
+    /// Bounds the requests under way, over all batches of the publisher.
+    pub(super) permits: &'a Semaphore,
+}
+
+impl Sender<'_> {
+    /// Sends a request's worth of entries. Where one of them may have spoilt the request, its halves
+    /// are sent by themselves, so that the culprit ends up alone.
+    pub(super) async fn send(self, entries: Vec<Entry>) -> Vec<(usize, Outcome)> {
+        let mut settled = Vec::with_capacity(entries.len());
+        let mut waiting = vec![entries];
+        while let Some(mut entries) = waiting.pop() {
+            match self.request(&entries).await {
+                Ok(answer) => settled.extend(answer::settle(&entries, answer.successful(), answer.failed())),
+                Err(fault) if fault.kind.divides() && entries.len() > 1 => {
+                    let second = entries.split_off(entries.len() / 2);
+                    waiting.extend([second, entries]);
+                }
+                Err(fault) => {
+                    settled.extend(entries.iter().map(|entry| (entry.index, answer::of_request(&fault))));
+                }
+            }
+        }
+        settled
+    }
+
+    async fn request(self, entries: &[Entry]) -> Result<SendMessageBatchOutput, Fault> {
+        let entries = entries.iter().map(Entry::to_request).collect::<Result<Vec<_>, _>>();
+        let entries = entries.map_err(|error| Fault {
+            kind: Kind::Unknown,
+            reason: chain(&error),
+            retry_after: None,
+        })?;
+        let request =
+            self.client.send_message_batch().queue_url(self.queue.as_str()).set_entries(Some(entries));
+        // One attempt: the relay decides when to try again, and the SDK's tries would multiply its own.
+        let once = aws_sdk_sqs::Config::builder().retry_config(RetryConfig::disabled());
+
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        request.customize().config_override(once).send().await.map_err(|error| Fault::of(&error))
+    }
+}
