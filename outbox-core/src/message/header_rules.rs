@@ -1,30 +1,10 @@
 //! Which headers can travel: those that CloudEvents takes as extension attributes.
 
 use super::names;
-use crate::context::TraceParent;
+use crate::{context::TraceParent, wire::attribute::RESERVED};
 
 /// Longest accepted header name, in bytes. CloudEvents advises 20.
 pub const MAX_HEADER_NAME_LEN: usize = 64;
-
-/// Names that the wire format has for itself.
-const RESERVED: [&str; 16] = [
-    "id",
-    "source",
-    "specversion",
-    "type",
-    "subject",
-    "time",
-    "datacontenttype",
-    "dataschema",
-    "data",
-    "dataversion",
-    "aggregatetype",
-    "partitionkey",
-    "sequence",
-    "sequencetype",
-    "replayid",
-    "topic",
-];
 
 /// A header that cannot travel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +35,9 @@ pub enum HeaderError {
         "`traceparent` is not in the W3C format; expected `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`"
     )]
     TraceParent,
+    /// A trace state says more of a trace context; alone it says nothing.
+    #[error("`tracestate` is given without `traceparent`; expected both or `traceparent` alone")]
+    TraceStateAlone,
 }
 
 /// Checks a header that a user gives.
@@ -66,7 +49,7 @@ pub fn check_header(name: &str, value: &str) -> Result<(), HeaderError> {
     if !letters || !(1..=MAX_HEADER_NAME_LEN).contains(&name.len()) {
         return Err(HeaderError::Name { name: name.to_owned() });
     }
-    if is_reserved(name) {
+    if RESERVED.contains(&name) {
         return Err(HeaderError::Reserved { name: name.to_owned() });
     }
     if value.chars().any(char::is_control) {
@@ -76,11 +59,6 @@ pub fn check_header(name: &str, value: &str) -> Result<(), HeaderError> {
         return Err(HeaderError::TraceParent);
     }
     Ok(())
-}
-
-/// Whether the wire format has an attribute of that name.
-pub(crate) fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
 }
 
 #[cfg(test)]

@@ -53,8 +53,12 @@ impl Headers {
         self.0.is_empty()
     }
 
-    /// Takes over all headers of `other`; on a clash `other` wins.
+    /// Takes over all headers of `other`; on a clash `other` wins. A trace context comes with its own trace
+    /// state or with none: that of another would be wrong.
     pub fn extend(&mut self, other: Self) {
+        if other.0.contains_key(names::TRACEPARENT) {
+            self.0.remove(names::TRACESTATE);
+        }
         self.0.extend(other.0);
     }
 }

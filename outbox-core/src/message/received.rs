@@ -31,3 +31,27 @@ pub struct ReceivedMessage {
     /// The replay it belongs to, part of the de-duplication key.
     pub replay: Option<String>,
 }
+
+impl ReceivedMessage {
+    /// A message of which only this much is known: version 1 of its type, and all else empty.
+    pub fn new(
+        source: impl Into<String>,
+        id: impl Into<String>,
+        event_type: impl Into<String>,
+        payload: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            source: source.into(),
+            event_type: event_type.into(),
+            event_version: 1,
+            aggregate_type: None,
+            aggregate_id: None,
+            sequence: None,
+            occurred_at: None,
+            payload: payload.into(),
+            headers: Headers::new(),
+            replay: None,
+        }
+    }
+}
