@@ -92,3 +92,28 @@ pub trait Source: Send + Sync + 'static {
         Ok(None)
     }
 }
+
+#[async_trait]
+impl<S: Source + ?Sized> Source for Arc<S> {
+    async fn start(&self) -> Result<(), SourceError> {
+        (**self).start().await
+    }
+    async fn receive(&self, max: usize) -> Result<Vec<Incoming>, SourceError> {
+        (**self).receive(max).await
+    }
+    async fn ack(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, SourceError> {
+        (**self).ack(receipts).await
+    }
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<(), SourceError> {
+        (**self).nack(receipt, delay).await
+    }
+    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), SourceError> {
+        (**self).extend(receipt, visibility).await
+    }
+    fn visibility(&self) -> Option<Duration> {
+        (**self).visibility()
+    }
+    async fn retention(&self) -> Result<Option<Duration>, SourceError> {
+        (**self).retention().await
+    }
+}
