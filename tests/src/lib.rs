@@ -2,5 +2,6 @@
 #![allow(missing_docs, reason = "a test harness; nobody outside this workspace uses it")]
 
 pub mod database;
+pub mod sqs;
 
 pub use database::{Kind, TestDb};
