@@ -1,0 +1,49 @@
+//! What runs for an event, in its three forms.
+
+use super::{Delivery, HandlerError};
+
+/// Handles events of type `E`, writing in transactions of type `Tx`.
+///
+/// Implemented for every `Fn(Delivery<E>, Tx) -> impl Future<Output = Result<(), HandlerError>> + Send`: an async
+/// function, or a closure that clones what its future needs
+/// (`move |event: Delivery<E>, txn: Tx| { let stock = stock.clone(); async move { .. } }`). A type that carries
+/// its own state implements the trait:
+///
+/// ```
+/// # use outbox_core::consumer::{Delivery, Handler, HandlerError};
+/// # struct OrderPlaced;
+/// # struct Tx;
+/// # struct Stock;
+/// struct ReserveStock {
+///     stock: Stock,
+/// }
+///
+/// impl Handler<OrderPlaced, Tx> for ReserveStock {
+///     async fn handle(&self, event: Delivery<OrderPlaced>, txn: Tx) -> Result<(), HandlerError> {
+///         let _ = (&self.stock, event.into_event(), txn);
+///         Ok(())
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle `{E}`",
+    label = "not a handler",
+    note = "expected `async fn(Delivery<Event>, Tx) -> Result<(), HandlerError>`, a closure of that form with its \
+            parameter types written out, or a type that implements `Handler<Event, Tx>`",
+    note = "the future must be `Send`"
+)]
+pub trait Handler<E, Tx>: Send + Sync + 'static {
+    /// Handles one event. `Ok` commits what was written in `txn`, together with the message's inbox row and the
+    /// events that were raised; an error rolls all of it back.
+    fn handle(&self, event: Delivery<E>, txn: Tx) -> impl Future<Output = Result<(), HandlerError>> + Send;
+}
+
+impl<E, Tx, F, Fut> Handler<E, Tx> for F
+where
+    F: Fn(Delivery<E>, Tx) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), HandlerError>> + Send,
+{
+    fn handle(&self, event: Delivery<E>, txn: Tx) -> impl Future<Output = Result<(), HandlerError>> + Send {
+        self(event, txn)
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether something that a consumer depends on is there, with one log line per change of state.
+
+use std::{
+    error::Error,
+    fmt::Display,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// Something that can be away.
+#[derive(Debug)]
+pub(super) struct Health {
+    what: &'static str,
+    failures: AtomicU32,
+}
+
+impl Health {
+    pub(super) const fn of(what: &'static str) -> Self {
+        Self { what, failures: AtomicU32::new(0) }
+    }
+
+    /// It answered.
+    pub(super) fn up(&self) {
+        let failures = self.failures.swap(0, Ordering::Relaxed);
+        if failures > 0 {
+            tracing::info!(failures, "{} is back", self.what);
+        }
+    }
+
+    /// It did not. Gives the number of failures in a row.
+    pub(super) fn down(&self, error: &(dyn Error + 'static)) -> u32 {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if failures == 1 {
+            tracing::warn!(error = %Chain(error), "{} is away; it is waited for", self.what);
+        } else {
+            tracing::debug!(error = %Chain(error), failures, "{} is still away", self.what);
+        }
+        failures
+    }
+
+    /// Failures in a row; none where it is there.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
+    }
+}
+
+/// An error with its causes on one line.
+pub(super) struct Chain<'e>(pub(super) &'e (dyn Error + 'static));
+
+impl Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

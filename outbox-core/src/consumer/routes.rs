@@ -1,0 +1,101 @@
+//! Which handler takes which message.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+};
+
+use serde::de::DeserializeOwned;
+
+use super::{ConsumerError, Delivery, Handler, HandlerError};
+use crate::{
+    event::{DecodeError, OutboxEvent},
+    message::ReceivedMessage,
+};
+
+/// A decoded event with its handler: give it the transaction.
+pub(super) type Call<Tx> =
+    Box<dyn FnOnce(Tx) -> Pin<Box<dyn Future<Output = Result<(), HandlerError>> + Send>> + Send>;
+
+/// What to do with a message.
+pub(super) enum Route<'r, Tx> {
+    To(&'r dyn Entry<Tx>),
+    /// There is a handler for other versions of this event only.
+    OtherVersions(Vec<u32>),
+    Nowhere,
+}
+
+/// All handlers by type and version.
+pub(super) struct Routes<Tx> {
+    entries: HashMap<&'static str, BTreeMap<u32, Arc<dyn Entry<Tx>>>>,
+    twice: Option<(&'static str, u32)>,
+}
+
+/// A handler with its event type erased. Boxed futures, because handlers of different types stand in one table.
+pub(super) trait Entry<Tx>: Send + Sync {
+    fn call(&self, message: Arc<ReceivedMessage>, attempt: u32) -> Result<Call<Tx>, DecodeError>;
+}
+
+struct Typed<E, H> {
+    handler: Arc<H>,
+    event: PhantomData<fn() -> E>,
+}
+
+impl<E, H, Tx> Entry<Tx> for Typed<E, H>
+where
+    E: OutboxEvent + DeserializeOwned,
+    H: Handler<E, Tx>,
+    Tx: Send + 'static,
+{
+    fn call(&self, message: Arc<ReceivedMessage>, attempt: u32) -> Result<Call<Tx>, DecodeError> {
+        let event = E::decode(&message.event_type, message.event_version, &message.payload)?;
+        let delivery = Delivery::new(event, message, attempt);
+        let handler = Arc::clone(&self.handler);
+        Ok(Box::new(move |txn| Box::pin(async move { handler.handle(delivery, txn).await })))
+    }
+}
+
+impl<Tx: Send + 'static> Routes<Tx> {
+    pub(super) fn new() -> Self {
+        Self { entries: HashMap::new(), twice: None }
+    }
+
+    pub(super) fn add<E, H>(&mut self, handler: H)
+    where
+        E: OutboxEvent + DeserializeOwned,
+        H: Handler<E, Tx>,
+    {
+        let entry: Arc<dyn Entry<Tx>> =
+            Arc::new(Typed { handler: Arc::new(handler), event: PhantomData::<fn() -> E> });
+        for kind in E::KINDS {
+            let versions = self.entries.entry(kind.event_type).or_default();
+            if versions.insert(kind.version, Arc::clone(&entry)).is_some() {
+                self.twice.get_or_insert((kind.event_type, kind.version));
+            }
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConsumerError> {
+        if let Some((event_type, version)) = self.twice {
+            return Err(ConsumerError::TwoHandlers { event_type, version });
+        }
+        if self.entries.is_empty() { Err(ConsumerError::NoHandler) } else { Ok(()) }
+    }
+
+    pub(super) fn find(&self, message: &ReceivedMessage) -> Route<'_, Tx> {
+        let Some(versions) = self.entries.get(message.event_type.as_str()) else { return Route::Nowhere };
+        match versions.get(&message.event_version) {
+            Some(entry) => Route::To(&**entry),
+            None => Route::OtherVersions(versions.keys().copied().collect()),
+        }
+    }
+}
+
+impl<Tx> fmt::Debug for Routes<Tx> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.entries.keys()).finish()
+    }
+}
