@@ -3,10 +3,12 @@
 // Generated code names this crate, also inside of it.
 extern crate self as outbox_seaorm;
 
+pub mod inbox;
 pub mod migration;
 pub mod tables;
 mod tx;
 
+pub use inbox::Inbox;
 pub use migration::{create_tables, migrations};
 pub use outbox_core::OutboxEvent;
 pub use outbox_core::{

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test harness; nobody outside this workspace uses it")]
 
 pub mod database;
-pub mod sqs;
+pub mod source;
 
 pub use database::{Kind, TestDb};
+pub use source::{ScriptedSource, Told};

@@ -37,6 +37,7 @@ impl MigrationTrait for Migration {
             manager.create_table(table).await?;
         }
         columns.hold_indexes(manager).await?;
+        columns.inbox_index(manager).await?;
         let db = manager.get_connection();
         if meta::Entity::find_by_id(1).one(db).await?.is_none() {
             let row = meta::ActiveModel { id: Set(1), floor: Set(0), schema_version: Set(SCHEMA_VERSION) };
@@ -235,6 +236,18 @@ impl Columns {
             .col(self.long_text("result").null())
             .primary_key(Index::create().col("consumer").col("source").col("message_id").col("replay"))
             .to_owned()
+    }
+
+    /// For the purge: the rows of a consumer by age.
+    async fn inbox_index(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+        let table = inbox_message::Entity.table_name();
+        let name = format!("{table}_age");
+        if !manager.has_index(table, &name).await? {
+            let mut index = Index::create();
+            index.name(name).table(inbox_message::Entity.table_ref()).col("consumer").col("processed_at");
+            manager.create_index(index).await?;
+        }
+        Ok(())
     }
 
     fn meta(&self) -> TableCreateStatement {

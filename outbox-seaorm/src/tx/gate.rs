@@ -10,6 +10,8 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::conflict::Conflict;
+
 /// Which handle of a transaction: the transaction itself or one of its savepoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level(u32);
@@ -38,6 +40,9 @@ pub(super) struct Gate {
     abandoned: std::sync::Mutex<Vec<Level>>,
     /// The transaction was given up while a statement was under way; whoever leaves ends it.
     revoked: AtomicBool,
+    /// A statement failed, or was not waited for: the database may have aborted the transaction. PostgreSQL then
+    /// answers a `COMMIT` with a rollback and no error.
+    doubtful: AtomicBool,
     next_level: AtomicU32,
     pub(super) end: EndedBy,
     pub(super) backend: DbBackend,
@@ -54,6 +59,7 @@ impl Gate {
             open: Mutex::new(vec![(Level::ROOT, txn)]),
             abandoned: std::sync::Mutex::default(),
             revoked: AtomicBool::new(false),
+            doubtful: AtomicBool::new(false),
             next_level: AtomicU32::new(1),
             end,
         })
@@ -63,14 +69,14 @@ impl Gate {
     pub(super) async fn enter(&self) -> Entered<'_> {
         let mut open = self.open.lock().await;
         self.settle(&mut open);
-        Entered { gate: self, open: Some(open) }
+        Entered { gate: self, open: Some(open), was_doubtful: false }
     }
 
     /// The same without waiting: `None` while a statement is under way.
     pub(super) fn try_enter(&self) -> Option<Entered<'_>> {
         let mut open = self.open.try_lock().ok()?;
         self.settle(&mut open);
-        Some(Entered { gate: self, open: Some(open) })
+        Some(Entered { gate: self, open: Some(open), was_doubtful: false })
     }
 
     /// Rolls a savepoint back whose last handle is gone.
@@ -86,6 +92,11 @@ impl Gate {
     pub(super) fn revoke(&self) {
         self.revoked.store(true, Ordering::SeqCst);
         self.settle_if_idle();
+    }
+
+    /// Whether the database may have aborted the transaction.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::SeqCst)
     }
 
     fn settle_if_idle(&self) {
@@ -109,6 +120,7 @@ pub(super) struct Entered<'g> {
     gate: &'g Gate,
     /// `None` only while it is being dropped.
     open: Option<MutexGuard<'g, Vec<(Level, DatabaseTransaction)>>>,
+    was_doubtful: bool,
 }
 
 impl Entered<'_> {
@@ -116,14 +128,30 @@ impl Entered<'_> {
         self.open.as_mut().expect("taken only when dropped")
     }
 
-    /// Where statements run. All levels share one connection, so a statement always runs in the innermost.
-    pub(super) fn top(&self) -> Result<&DatabaseTransaction, DbErr> {
+    /// Where a statement runs; its outcome goes through [`checked`](Self::checked). All levels share one
+    /// connection, so it runs in the innermost whichever handle it was given to.
+    pub(super) fn innermost(&mut self) -> Result<&DatabaseTransaction, DbErr> {
         let open = self.open.as_ref().expect("taken only when dropped");
-        open.last().map(|(_, txn)| txn).ok_or_else(over)
+        let (_, txn) = open.last().ok_or_else(over)?;
+        // Stays set where the statement fails or its future is dropped.
+        self.was_doubtful = self.gate.doubtful.swap(true, Ordering::SeqCst);
+        Ok(txn)
+    }
+
+    /// Notes what a statement's outcome says of the transaction.
+    pub(super) fn checked<T>(&mut self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
+        match &outcome {
+            Ok(_) => self.gate.doubtful.store(self.was_doubtful, Ordering::SeqCst),
+            // The next statement would be a transaction of its own.
+            Err(error) if Conflict::of(error) == Some(Conflict::RolledBack) => self.open().clear(),
+            Err(_) => {}
+        }
+        outcome
     }
 
     pub(super) async fn begin(&mut self, options: TransactionOptions) -> Result<Level, DbErr> {
-        let savepoint = self.top()?.begin_with_options(options).await?;
+        let outcome = self.innermost()?.begin_with_options(options).await;
+        let savepoint = self.checked(outcome)?;
         let level = Level(self.gate.next_level.fetch_add(1, Ordering::Relaxed));
         self.open().push((level, savepoint));
         Ok(level)
@@ -161,7 +189,7 @@ impl Drop for Entered<'_> {
 
 fn over() -> DbErr {
     DbErr::Custom(
-        "the transaction is over: a clone or a savepoint of a handler's `Tx` was used after the handler had returned"
+        "the transaction is over: it was used after its end, or after the database had rolled it back"
             .to_owned(),
     )
 }

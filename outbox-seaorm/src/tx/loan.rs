@@ -34,6 +34,11 @@ impl Loan {
         self.tx.clone()
     }
 
+    /// Whether a statement failed or was not waited for: the database may have aborted the transaction.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.tx.gate().is_doubtful()
+    }
+
     /// Commits, unless the handler kept something.
     pub(crate) async fn commit(self) -> Result<(), LoanError> {
         if self.is_kept() {

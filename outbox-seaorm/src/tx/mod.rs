@@ -6,9 +6,8 @@
 //! through one gate, and ending closes the gate. A savepoint is a `Tx` too: one that is still open at the
 //! end would turn SeaORM's `commit` into a mere release of that savepoint.
 
-#[allow(dead_code, reason = "taken up by the inbox")]
+mod conflict;
 mod gate;
-#[allow(dead_code, reason = "taken up by the inbox")]
 mod loan;
 mod session;
 
@@ -17,8 +16,8 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 
+pub(crate) use conflict::Conflict;
 use gate::{EndedBy, Gate, Level};
-#[allow(unused_imports, reason = "taken up by the inbox")]
 pub(crate) use loan::{Loan, LoanError};
 
 /// A transaction that can be cloned: what a consumer's handler writes in.
@@ -90,19 +89,27 @@ impl ConnectionTrait for Tx {
     }
 
     async fn execute_raw(&self, stmt: Statement) -> Result<ExecResult, DbErr> {
-        self.gate().enter().await.top()?.execute_raw(stmt).await
+        let mut entered = self.gate().enter().await;
+        let outcome = entered.innermost()?.execute_raw(stmt).await;
+        entered.checked(outcome)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.gate().enter().await.top()?.execute_unprepared(sql).await
+        let mut entered = self.gate().enter().await;
+        let outcome = entered.innermost()?.execute_unprepared(sql).await;
+        entered.checked(outcome)
     }
 
     async fn query_one_raw(&self, stmt: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.gate().enter().await.top()?.query_one_raw(stmt).await
+        let mut entered = self.gate().enter().await;
+        let outcome = entered.innermost()?.query_one_raw(stmt).await;
+        entered.checked(outcome)
     }
 
     async fn query_all_raw(&self, stmt: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.gate().enter().await.top()?.query_all_raw(stmt).await
+        let mut entered = self.gate().enter().await;
+        let outcome = entered.innermost()?.query_all_raw(stmt).await;
+        entered.checked(outcome)
     }
 
     fn support_returning(&self) -> bool {

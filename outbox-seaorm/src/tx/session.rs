@@ -4,8 +4,9 @@ use std::{pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use sea_orm::{
-    AccessMode, DbErr, IsolationLevel, TransactionError, TransactionOptions, TransactionSession,
-    TransactionTrait,
+    AccessMode, ConnectionTrait as _, DbErr, IsolationLevel, TransactionError, TransactionOptions,
+    TransactionSession, TransactionTrait,
+    sea_query::{Expr, Query},
 };
 
 use super::{
@@ -87,6 +88,10 @@ impl TransactionSession for Tx {
                 "a savepoint was still open at the commit, which would have released only that: all is rolled back"
                     .to_owned(),
             ));
+        }
+        if self.handle.level == Level::ROOT && self.gate().is_doubtful() {
+            // Where PostgreSQL has aborted the transaction this fails, and the commit would not.
+            entered.innermost()?.query_one(&Query::select().expr(Expr::val(1)).to_owned()).await?;
         }
         entered.take(self.handle.level)?.commit().await
     }
