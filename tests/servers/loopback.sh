@@ -4,7 +4,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck disable=SC2034 # read by those who source this
-servers=$root/target/servers
+servers=${OUTBOX_SERVERS_HOME:-$root/target/servers}
 
 say() { printf '%s\n' "$*" >&2; }
 
