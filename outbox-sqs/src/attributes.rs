@@ -1,11 +1,11 @@
 //! Message attributes, as pure code.
 //!
-//! In CloudEvents format the body says everything. Three signposts are set all the same, so that a
-//! subscription filter, a pipe or a person at the console need not parse the body:
-//! `event_type`, `event_id`, `event_source`. In raw format the attributes *are* the envelope.
+//! In CloudEvents format the body says everything. `content-type`, `id`, `source` and `type` are set
+//! all the same, so that a filter, a pipe or a person at the console need not parse the body. In raw
+//! format the attributes *are* the envelope, under the same names: a filter by `type` serves both.
 //!
-//! SQS takes at most ten attributes, in names of its own rules and never empty. What does not fit is
-//! not lost: it travels as a JSON object in one attribute, `event_more`.
+//! SQS takes at most ten attributes, with names and characters of its own rules and never empty. What
+//! does not fit is not lost: it travels as a JSON object in one attribute, `more-attributes`.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,13 @@ use outbox_core::{
     wire::{Encoded, WireFormat},
 };
 
-use crate::limits::{MAX_ATTRIBUTES, valid_name};
+use crate::limits::{MAX_ATTRIBUTES, invalid_character, valid_name};
 
-/// Signpost: the stable name of the event type.
-const EVENT_TYPE: &str = "event_type";
-/// Signpost: the message id.
-const EVENT_ID: &str = "event_id";
-/// Signpost: the service that published it.
-const EVENT_SOURCE: &str = "event_source";
-/// The attributes that SQS has no room or no name for, as a JSON object.
-const MORE: &str = "event_more";
+/// What a reader of the body would find there: structured CloudEvents.
+const STRUCTURED: &str = "application/cloudevents+json";
+
+/// The attributes that SQS has no room or no name for, as a JSON object. No header can have this name.
+const MORE: &str = "more-attributes";
 
 /// The attributes of a message, ready to be sent.
 pub(crate) fn attributes(
@@ -34,9 +31,10 @@ pub(crate) fn attributes(
     let wanted = std::mem::take(&mut encoded.attributes);
     let signposts = match format {
         WireFormat::CloudEvents => vec![
-            (EVENT_TYPE.to_owned(), message.event_type.clone()),
-            (EVENT_ID.to_owned(), message.id.to_string()),
-            (EVENT_SOURCE.to_owned(), message.source.to_string()),
+            ("content-type".to_owned(), STRUCTURED.to_owned()),
+            ("id".to_owned(), message.id.to_string()),
+            ("source".to_owned(), message.source.to_string()),
+            ("type".to_owned(), message.event_type.clone()),
         ],
         WireFormat::Raw => Vec::new(),
     };
@@ -45,8 +43,9 @@ pub(crate) fn attributes(
 
 /// Folds what does not fit into one attribute; the first ones keep a place of their own.
 fn fold(wanted: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
-    let (mut own, awkward): (Vec<_>, Vec<_>) =
-        wanted.into_iter().partition(|(name, value)| valid_name(name) && name != MORE && !value.is_empty());
+    let (mut own, awkward): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|(name, value)| {
+        valid_name(name) && name != MORE && !value.is_empty() && invalid_character(value).is_none()
+    });
     let mut more: BTreeMap<String, String> = awkward.into_iter().collect();
     let room = if more.is_empty() { MAX_ATTRIBUTES } else { MAX_ATTRIBUTES - 1 };
     if own.len() > room {
@@ -59,11 +58,8 @@ fn fold(wanted: impl IntoIterator<Item = (String, String)>) -> Vec<(String, Stri
     own
 }
 
-/// The attributes as they were before they were folded, without the signposts.
+/// The attributes as they were before they were folded.
 pub(crate) fn unfold(mut received: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    for signpost in [EVENT_TYPE, EVENT_ID, EVENT_SOURCE] {
-        received.remove(signpost);
-    }
     // Somebody else's attribute of the same name is kept as it is.
     if let Some(more) =
         received.get(MORE).and_then(|object| serde_json::from_str::<BTreeMap<String, String>>(object).ok())
@@ -122,10 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_in_a_folded_value_are_escaped_for_sqs() {
-        let folded = fold([("no name".to_owned(), "bell\u{7}".to_owned())]);
-        assert_eq!(crate::limits::invalid_character(&folded[0].1), None);
-        assert_eq!(unfold(folded.into_iter().collect())["no name"], "bell\u{7}");
+    fn control_characters_in_a_value_are_escaped_for_sqs() {
+        let folded = fold([("subject".to_owned(), "bell\u{7}".to_owned())]);
+        assert_eq!(invalid_character(&folded[0].1), None);
+        assert_eq!(unfold(folded.into_iter().collect())["subject"], "bell\u{7}");
     }
 
     #[test]

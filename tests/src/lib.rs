@@ -3,6 +3,7 @@
 
 pub mod database;
 pub mod source;
+pub mod sqs;
 
 pub use database::{Kind, TestDb};
 pub use source::{ScriptedSource, Told};

@@ -1,0 +1,139 @@
+//! A queue of its own for each test, on a real SQS server over HTTP.
+
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result};
+use aws_sdk_sqs::{
+    Client,
+    config::{
+        BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
+        interceptors::BeforeTransmitInterceptorContextRef,
+    },
+    error::BoxError,
+    types::QueueAttributeName,
+};
+use futures_util::FutureExt as _;
+
+/// Where the server is: from the environment, else the usual local port.
+#[must_use]
+pub fn endpoint() -> String {
+    std::env::var("SQS_ENDPOINT").unwrap_or_else(|_| "http://127.0.0.1:4566".to_owned())
+}
+
+/// A client for this endpoint, and the requests that it makes.
+#[must_use]
+pub fn client(endpoint: &str) -> (Client, Requests) {
+    let requests = Requests::default();
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .interceptor(requests.clone())
+        .build();
+    (Client::from_conf(config), requests)
+}
+
+/// Counts requests by operation, each attempt by itself.
+#[derive(Debug, Clone, Default)]
+pub struct Requests(Arc<Mutex<BTreeMap<String, usize>>>);
+
+impl Requests {
+    /// How often an operation was asked for.
+    ///
+    /// # Panics
+    /// Never: nothing panics with the lock held.
+    #[must_use]
+    pub fn of(&self, operation: &str) -> usize {
+        self.0.lock().expect("nothing panics with the lock held").get(operation).copied().unwrap_or(0)
+    }
+}
+
+impl Intercept for Requests {
+    fn name(&self) -> &'static str {
+        "Requests"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.trim_start_matches("AmazonSQS.").to_owned();
+        *self.0.lock().expect("nothing panics with the lock held").entry(operation).or_default() += 1;
+        Ok(())
+    }
+}
+
+/// A fresh queue; deleted when the test ends.
+#[derive(Debug)]
+pub struct TestQueue {
+    pub client: Client,
+    pub requests: Requests,
+    pub url: String,
+}
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+impl TestQueue {
+    /// Creates a queue.
+    ///
+    /// # Errors
+    /// Where the server is not there: a test that was asked for it never passes by skipping.
+    pub async fn create(attributes: &[(QueueAttributeName, &str)]) -> Result<Self> {
+        let endpoint = endpoint();
+        let (client, requests) = client(&endpoint);
+        // A server outlives many runs, and process ids come again.
+        let started = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+        let name =
+            format!("outbox-test-{started}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut request = client.create_queue().queue_name(name);
+        for (name, value) in attributes {
+            request = request.attributes(name.clone(), *value);
+        }
+        let created = request.send().await.with_context(|| {
+            format!("no SQS server at {endpoint}; start one with `tests/servers/sqs start`, name one in SQS_ENDPOINT, or run `tests/run`")
+        })?;
+        let url = created.queue_url.context("a created queue has a URL")?;
+        Ok(Self { client, requests, url })
+    }
+
+    /// Runs a test on a fresh queue and deletes the queue whether the test passes or panics.
+    ///
+    /// # Panics
+    /// Where the test does.
+    pub async fn run<F>(test: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = Result<()>>,
+    {
+        Self::run_with(&[], test).await;
+    }
+
+    /// The same with attributes of the queue.
+    ///
+    /// # Panics
+    /// Where the test does.
+    pub async fn run_with<F>(attributes: &[(QueueAttributeName, &str)], test: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let queue = Arc::new(Self::create(attributes).await.expect("a queue for the test"));
+        let outcome = AssertUnwindSafe(test(queue.clone())).catch_unwind().await;
+        queue.client.delete_queue().queue_url(&queue.url).send().await.expect("delete the test's queue");
+        match outcome {
+            Ok(result) => result.expect("the test's own error"),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
