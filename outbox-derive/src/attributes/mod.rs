@@ -33,7 +33,6 @@ impl Attributes {
     }
 
     /// Reads the list that an attribute macro was given.
-    #[allow(dead_code, reason = "for the attribute macros that join this crate")]
     pub(crate) fn from_list(list: TokenStream, place: Place) -> syn::Result<Self> {
         let entries = Punctuated::<Entry, syn::Token![,]>::parse_terminated.parse2(list)?;
         Self::checked(entries.into_iter().collect(), place)

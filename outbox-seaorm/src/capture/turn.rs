@@ -1,0 +1,49 @@
+//! One save at a time in one transaction, where a save takes a savepoint.
+//!
+//! Savepoints nest, and SeaORM numbers them by depth. Two saves that interleave in one transaction (`join!`) would
+//! roll back, or release, each other's.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+type Waiting = HashMap<usize, Arc<AsyncMutex<()>>>;
+
+/// Transactions that a save is under way in, by their address: it is borrowed, so nothing else is there.
+static UNDER_WAY: LazyLock<Mutex<Waiting>> = LazyLock::new(Mutex::default);
+
+/// The right to use savepoints in one transaction, until it is dropped.
+pub(super) struct Turn {
+    address: usize,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Turn {
+    /// Waits until no other save is under way in `transaction`.
+    pub(super) async fn wait<C>(transaction: &C) -> Self {
+        let address = std::ptr::from_ref(transaction).addr();
+        let mutex = Arc::clone(locked().entry(address).or_default());
+        // The entry goes with its last user, also when this future is dropped while it waits.
+        let mut turn = Self { address, guard: None };
+        turn.guard = Some(mutex.lock_owned().await);
+        turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut under_way = locked();
+        self.guard = None;
+        // One reference is the map's own.
+        if under_way.get(&self.address).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
+            under_way.remove(&self.address);
+        }
+    }
+}
+
+fn locked() -> std::sync::MutexGuard<'static, Waiting> {
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
