@@ -91,10 +91,10 @@ impl HoleClosing {
 
     /// These transactions may be writing now.
     pub fn writers_listed(&mut self, writers: &BTreeSet<String>) {
-        if let State::Durable(barrier) = &self.state {
-            if barrier.is_cleared_by(writers) {
-                self.state = State::Cleared { upto: barrier.upto };
-            }
+        if let State::Durable(barrier) = &self.state
+            && barrier.is_cleared_by(writers)
+        {
+            self.state = State::Cleared { upto: barrier.upto };
         }
     }
 
@@ -110,10 +110,10 @@ impl HoleClosing {
     /// A page was absorbed and these holes are left. Where it was full, holes up to the barrier may be among
     /// them: the proof then goes on for the next read.
     pub fn absorbed(&mut self, unseen: &SeqRanges) {
-        if let State::Cleared { upto } = self.state {
-            if unseen.first().is_none_or(|first| first > upto) {
-                self.state = State::Open;
-            }
+        if let State::Cleared { upto } = self.state
+            && unseen.first().is_none_or(|first| first > upto)
+        {
+            self.state = State::Open;
         }
     }
 

@@ -37,11 +37,11 @@ impl SeqRanges {
         if first > last {
             return;
         }
-        if let Some((&start, &end)) = self.ranges.range(..first).next_back() {
-            if end.saturating_add(1) >= first {
-                first = start;
-                last = last.max(end);
-            }
+        if let Some((&start, &end)) = self.ranges.range(..first).next_back()
+            && end.saturating_add(1) >= first
+        {
+            first = start;
+            last = last.max(end);
         }
         while let Some((&start, &end)) = self.ranges.range(first..=last.saturating_add(1)).next() {
             self.ranges.remove(&start);
@@ -65,12 +65,12 @@ impl SeqRanges {
         if first > last {
             return;
         }
-        if let Some((&start, &end)) = self.ranges.range(..first).next_back() {
-            if end >= first {
-                self.ranges.insert(start, first - 1);
-                if end > last {
-                    self.ranges.insert(last + 1, end);
-                }
+        if let Some((&start, &end)) = self.ranges.range(..first).next_back()
+            && end >= first
+        {
+            self.ranges.insert(start, first - 1);
+            if end > last {
+                self.ranges.insert(last + 1, end);
             }
         }
         while let Some((&start, &end)) = self.ranges.range(first..=last).next() {

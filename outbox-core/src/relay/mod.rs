@@ -1,1 +1,151 @@
-//! To be filled.
+//! The relay: reads the log, publishes, settles, flushes.
+//!
+//! ```text
+//!             ┌─ standing by ◀── another leads ──┐
+//!             ▼                                  │
+//!  register ─▶ acquire ──────────────────────────┤
+//!             ▲                                  ▼
+//!             │                 leading: read ─▶ plan ─▶ publish ─▶ settle ─▶ flush ─┐
+//!             │                            ▲                                         │
+//!             │                            └─────────────────────────────────────────┘
+//!             └── lease lost, flush fenced, anchor lost, flush erred ──┘         │ stop
+//!                                                       drain ─▶ flush ─▶ release ◀┘
+//! ```
+//!
+//! One process leads a subscription at a time; others stand by. Everything a leader knows that is not stored
+//! is dropped when its term ends, so a term can end at any moment: the worst that follows is that events which
+//! were published go out once more.
+
+mod backoff;
+mod breaker;
+mod config;
+mod duration_text;
+mod error;
+mod flush;
+mod handle;
+mod holes;
+mod leader;
+mod lease;
+mod outage;
+mod plan;
+mod poll;
+mod publish;
+mod purge;
+mod read;
+mod run;
+mod schedule;
+mod settle;
+mod source_uri;
+mod subscription;
+mod supervise;
+mod warnings;
+
+use std::{fmt, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+
+pub use config::{ConfigError, RelayConfig, Retention};
+pub use error::RelayError;
+pub use handle::RelayHandle;
+pub use source_uri::SourceUriError;
+pub use subscription::Subscription;
+
+use crate::log::EventLog;
+use run::Shared;
+#[cfg(feature = "testing")]
+pub(crate) use subscription::takes;
+
+/// Publishes the events of a log.
+///
+/// ```no_run
+/// # use outbox_core::{log::EventLog, publisher::Publisher, relay::{Relay, RelayError, Subscription}};
+/// # async fn run(log: impl EventLog, publisher: impl Publisher) -> Result<(), RelayError> {
+/// let shutdown = std::future::pending(); // for example Ctrl-C
+/// Relay::new(log, "/orders").subscription(Subscription::new("sqs", publisher)).run_until(shutdown).await
+/// # }
+/// ```
+#[must_use = "a relay does nothing until it is run or spawned"]
+pub struct Relay {
+    log: Arc<dyn EventLog>,
+    source: String,
+    subscriptions: Vec<Subscription>,
+    config: RelayConfig,
+    retention: Retention,
+}
+
+impl Relay {
+    /// A relay for this log. The source names the service in every event: a URI reference, such as
+    /// `/orders` or `https://shop.example/orders`. Consumers de-duplicate on (source, id): it must not change.
+    pub fn new(log: impl EventLog, source: impl Into<String>) -> Self {
+        Self {
+            log: Arc::new(log),
+            source: source.into(),
+            subscriptions: Vec::new(),
+            config: RelayConfig::default(),
+            retention: Retention::default(),
+        }
+    }
+
+    /// Adds a reader of the log with its publisher.
+    pub fn subscription(mut self, subscription: Subscription) -> Self {
+        self.subscriptions.push(subscription);
+        self
+    }
+
+    /// Changes the settings. Checked at start.
+    pub fn config(mut self, config: RelayConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Changes for how long settled events stay in the log. Default: 7 days, then they are deleted.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Runs until `shutdown` is ready; then waits for what is being published, stores progress and hands its
+    /// leases over.
+    ///
+    /// A subscription that cannot go on ends alone; the others run on, and its error is given back in the end.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, with a publisher's or with the log. An outage is waited for.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing, but it is a crash: what is being published may go out again, and
+    /// the leases run out by themselves.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), RelayError> {
+        let stop = CancellationToken::new();
+        let running = run::run(self, stop.clone());
+        tokio::pin!(running, shutdown);
+        tokio::select! {
+            ended = &mut running => ended,
+            () = &mut shutdown => {
+                stop.cancel();
+                running.await
+            }
+        }
+    }
+
+    /// Runs in a task of its own.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn spawn(self) -> RelayHandle {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run::run(self, stop.clone()));
+        RelayHandle::new(stop, task)
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("source", &self.source)
+            .field("subscriptions", &self.subscriptions)
+            .field("config", &self.config)
+            .field("retention", &self.retention)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! Reading the log: pages, proofs of holes, scheduled events.
+
+use tokio::time::Instant;
+
+use super::{
+    holes::HoleStep,
+    leader::{Lapse, Leader},
+    schedule::{Schedule, ScheduleStep},
+};
+use crate::{
+    log::LogError,
+    progress::{Absence, SeqRanges},
+};
+
+impl Leader<'_> {
+    /// Reads a page and takes in its events.
+    pub(super) async fn read(&mut self) -> Result<(), Lapse> {
+        let config = &self.shared.config;
+        // Before the read is sent: a proof that is completed while it runs says nothing of it.
+        let absence = self.holes.absence();
+        let request = self.progress.read_request(&self.reader.topics, &self.shared.source, config.page_size);
+        let read = Self::while_leading(&self.lease, self.shared.log.read(request)).await?;
+        let page = match read {
+            Ok(page) => page,
+            Err(error) => {
+                let pause = self.log_erred(error)?;
+                self.poll.hold_off(pause, Instant::now());
+                return Ok(());
+            }
+        };
+        self.outage.answered();
+
+        // An error of a renewal while the read ran: the proof may be of another world than the page.
+        if self.lease.has_erred() {
+            self.holes.reset();
+            self.poll.signal(Instant::now());
+            return Ok(());
+        }
+        let absorbed = self.progress.absorb(page, config.page_size, absence, config.max_holes)?;
+        let now = Instant::now();
+        self.holes.absorbed(&absorbed.new_holes, self.progress.unseen(), now);
+        if absorbed.at_hole_bound {
+            self.shared.warnings.hole_bound(&self.reader.name, self.progress.unseen());
+            self.poll.found_nothing(now);
+        } else if absorbed.moved {
+            self.poll.found(absorbed.more, now);
+        } else {
+            self.poll.found_nothing(now);
+        }
+        if absorbed.moved {
+            self.dirty_since.get_or_insert(now);
+        }
+        for topic in absorbed.other_topics {
+            self.shared.warnings.other_topic(topic);
+        }
+        for event in absorbed.events {
+            match event.scheduled_for {
+                None => self.plan.add(*event.message),
+                Some(until) => {
+                    self.hold_changes.push(Schedule::hold(&event.message, until));
+                    self.progress.settle([event.message.seq]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the proof of the holes one step forward.
+    pub(super) async fn close_holes(&mut self, step: HoleStep) -> Result<(), Lapse> {
+        let outcome = match step {
+            HoleStep::ReadBarrier => self.read_barrier().await?,
+            HoleStep::ListWriters => self.list_writers().await?,
+            HoleStep::Fill(ripe) => self.fill(&ripe).await?,
+            HoleStep::Flush => {
+                self.dirty_since.get_or_insert(Instant::now());
+                Ok(true)
+            }
+            HoleStep::Read => {
+                self.poll.signal(Instant::now());
+                Ok(true)
+            }
+        };
+        match outcome {
+            Ok(has_advanced) => self.holes.stepped(has_advanced, &self.shared.config, Instant::now()),
+            Err(error) => {
+                let pause = self.log_erred(error)?;
+                self.holes.hold_off(pause, Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_barrier(&mut self) -> Result<Result<bool, LogError>, Lapse> {
+        let barrier = Self::while_leading(&self.lease, self.shared.log.barrier()).await?;
+        Ok(barrier.map(|barrier| {
+            if let Some(closing) = self.holes.closing() {
+                closing.barrier_read(barrier);
+            }
+            // The proof needs a flush that is sent from here on.
+            self.dirty_since.get_or_insert(Instant::now());
+            true
+        }))
+    }
+
+    async fn list_writers(&mut self) -> Result<Result<bool, LogError>, Lapse> {
+        let writers = Self::while_leading(&self.lease, self.shared.log.writers()).await?;
+        Ok(writers.map(|writers| {
+            self.holes.closing().is_some_and(|closing| {
+                closing.writers_listed(&writers);
+                closing.absence() != Absence::ProvesNothing
+            })
+        }))
+    }
+
+    async fn fill(&mut self, ripe: &SeqRanges) -> Result<Result<bool, LogError>, Lapse> {
+        let filled = Self::while_leading(&self.lease, self.shared.log.fill(ripe)).await?;
+        Ok(filled.map(|filled| {
+            self.progress.close(&filled);
+            if !filled.is_empty() {
+                self.dirty_since.get_or_insert(Instant::now());
+            }
+            !filled.is_empty()
+        }))
+    }
+
+    /// Asks for scheduled events, or when there will be some.
+    pub(super) async fn follow_schedule(&mut self, step: ScheduleStep) -> Result<(), Lapse> {
+        let (log, config, name) = (&self.shared.log, &self.shared.config, &self.reader.name);
+        let outcome = match step {
+            ScheduleStep::AskNext => {
+                let next = Self::while_leading(&self.lease, log.next_due(name)).await?;
+                next.map(|next| self.schedule.asked(next, config.poll_max, Instant::now()))
+            }
+            ScheduleStep::Fetch => {
+                // Those that are out are still due in the database.
+                let limit = config.page_size + self.schedule.out();
+                let due = Self::while_leading(&self.lease, log.due(name, &self.shared.source, limit)).await?;
+                due.map(|due| {
+                    for message in self.schedule.fetched(due, config.flush_interval, Instant::now()) {
+                        self.plan.add_due(message);
+                    }
+                })
+            }
+        };
+        if let Err(error) = outcome {
+            let pause = self.log_erred(error)?;
+            self.schedule.asked(Some(pause), pause, Instant::now());
+        }
+        Ok(())
+    }
+}

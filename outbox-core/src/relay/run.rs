@@ -1,0 +1,133 @@
+//! Checks a relay and runs its tasks.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Relay, RelayConfig, RelayError, outage::Outage, purge::purge, source_uri, subscription::Reader,
+    supervise::supervise, warnings::Warnings,
+};
+use crate::log::EventLog;
+
+/// What the tasks of a relay share.
+pub(super) struct Shared {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) source: Arc<str>,
+    pub(super) config: RelayConfig,
+    pub(super) shutdown: CancellationToken,
+    pub(super) warnings: Warnings,
+    leading: AtomicUsize,
+}
+
+impl Shared {
+    /// Waits, unless the relay is stopped.
+    pub(super) async fn pause(&self, pause: Duration) {
+        pause_unless(&self.shutdown, pause).await;
+    }
+
+    /// Counts a term until the guard is dropped.
+    pub(super) fn leading(&self) -> LeadingGuard<'_> {
+        self.leading.fetch_add(1, Ordering::Relaxed);
+        LeadingGuard(&self.leading)
+    }
+
+    pub(super) fn is_leading(&self) -> bool {
+        self.leading.load(Ordering::Relaxed) > 0
+    }
+}
+
+pub(super) struct LeadingGuard<'a>(&'a AtomicUsize);
+
+impl Drop for LeadingGuard<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits, unless there is a stop.
+pub(super) async fn pause_unless(stop: &CancellationToken, pause: Duration) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(pause) => {}
+    }
+}
+
+/// Runs a relay until it is stopped, or no subscription can go on.
+pub(super) async fn run(relay: Relay, stop: CancellationToken) -> Result<(), RelayError> {
+    let Relay { log, source, subscriptions, config, retention } = relay;
+    let source = source_uri::parse(&source)?;
+    config.validate()?;
+    let readers: Vec<Reader> =
+        subscriptions.into_iter().map(super::Subscription::build).collect::<Result<_, _>>()?;
+    if readers.is_empty() {
+        return Err(RelayError::NoSubscription);
+    }
+    let mut names = HashSet::new();
+    if let Some(twice) = readers.iter().find(|reader| !names.insert(&reader.name)) {
+        return Err(RelayError::SameName(twice.name.clone()));
+    }
+    for reader in &readers {
+        reader
+            .publisher
+            .start()
+            .await
+            .map_err(|source| RelayError::Publisher { subscription: reader.name.clone(), source })?;
+    }
+    let warnings = Warnings::new(readers.iter().map(|reader| reader.topics.clone()).collect());
+    let leading = AtomicUsize::new(0);
+    let shared = Arc::new(Shared { log, source, config, shutdown: stop.clone(), warnings, leading });
+
+    check(&shared).await?;
+    // Also ends when no subscription is left.
+    let purging = stop.child_token();
+    let mut readers_running = JoinSet::new();
+    for reader in readers {
+        let shared = Arc::clone(&shared);
+        readers_running.spawn(async move {
+            let ended = supervise(&shared, &reader).await;
+            if let Err(error) = &ended {
+                let source = std::error::Error::source(error).map(tracing::field::display);
+                tracing::error!(subscription = %reader.name, %error, source, "the subscription cannot go on");
+            }
+            ended
+        });
+    }
+    let mut purge_running = JoinSet::new();
+    let purge_shared = Arc::clone(&shared);
+    let stop_purging = purging.clone();
+    purge_running.spawn(async move { purge(&purge_shared, retention, &stop_purging).await });
+
+    let mut result = Ok(());
+    while let Some(ended) = readers_running.join_next().await {
+        let ended = ended.unwrap_or_else(|error| Err(RelayError::Panicked(error.to_string())));
+        result = result.and(ended);
+    }
+    purging.cancel();
+    while purge_running.join_next().await.is_some() {}
+    result
+}
+
+/// Checks the log, as soon as it answers.
+async fn check(shared: &Shared) -> Result<(), RelayError> {
+    let mut outage = Outage::new(None, &shared.config);
+    while !shared.shutdown.is_cancelled() {
+        match shared.log.check().await {
+            Ok(()) => {
+                outage.answered();
+                break;
+            }
+            Err(error) if error.is_transient() => shared.pause(outage.failed(&error)).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

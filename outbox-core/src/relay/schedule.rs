@@ -1,0 +1,111 @@
+//! Events whose time has not come: put on hold when met, published when due.
+
+use std::{collections::HashSet, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::{
+    log::{Due, Hold, HoldChange, HoldState},
+    message::{Message, Seq},
+};
+
+/// What a leader knows of its scheduled events.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    next: Next,
+    /// Due events that are out: their holds are stored until a flush after their publishing ends them.
+    out: HashSet<Seq>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Holds have changed: ask the database.
+    Ask,
+    /// Events are due then.
+    At(Instant),
+    /// Nothing is scheduled.
+    Never,
+}
+
+/// What to do about scheduled events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ScheduleStep {
+    /// Ask when the next one is due.
+    AskNext,
+    /// Fetch those that are due.
+    Fetch,
+}
+
+impl Schedule {
+    pub(super) fn new() -> Self {
+        Self { next: Next::Ask, out: HashSet::new() }
+    }
+
+    /// The hold of an event whose time has not come.
+    pub(super) fn hold(message: &Message, until: DateTime<Utc>) -> HoldChange {
+        HoldChange::Insert(Hold {
+            seq: message.seq,
+            aggregate: message.aggregate().map(|(kind, id)| (kind.to_owned(), id.to_owned())),
+            state: HoldState::Scheduled,
+            attempts: 0,
+            due: Due::At(until),
+            last_error: None,
+        })
+    }
+
+    pub(super) fn step(&self, now: Instant) -> Option<ScheduleStep> {
+        match self.next {
+            Next::Ask => Some(ScheduleStep::AskNext),
+            Next::At(at) if at <= now => Some(ScheduleStep::Fetch),
+            Next::At(_) | Next::Never => None,
+        }
+    }
+
+    /// When [`step`](Self::step) has something to do, unless it has now.
+    pub(super) fn next(&self) -> Option<Instant> {
+        match self.next {
+            Next::At(at) => Some(at),
+            Next::Ask | Next::Never => None,
+        }
+    }
+
+    /// The database says how long until the next one is due. Those that are out are due still: for them it is
+    /// not asked again before `patience`.
+    pub(super) fn asked(&mut self, until_next: Option<Duration>, patience: Duration, now: Instant) {
+        self.next = match until_next {
+            None => Next::Never,
+            Some(wait) if self.out.is_empty() => Next::At(now + wait),
+            Some(wait) => Next::At(now + wait.max(patience)),
+        };
+    }
+
+    /// Those of the fetched ones that are not out yet; they are now. Where there is none, the next fetch
+    /// waits for `patience`: the clocks differ by a little.
+    pub(super) fn fetched(
+        &mut self,
+        due: Vec<(Hold, Message)>,
+        patience: Duration,
+        now: Instant,
+    ) -> Vec<Message> {
+        let mut fresh: Vec<_> = due.into_iter().map(|(_, message)| message).collect();
+        fresh.retain(|message| self.out.insert(message.seq));
+        self.next = if fresh.is_empty() { Next::At(now + patience) } else { Next::Ask };
+        fresh
+    }
+
+    /// How many due events are out.
+    pub(super) fn out(&self) -> usize {
+        self.out.len()
+    }
+
+    /// These changes of holds were stored.
+    pub(super) fn flushed(&mut self, changes: &[HoldChange]) {
+        for change in changes {
+            self.next = Next::Ask;
+            if let HoldChange::Delete(seq) = change {
+                self.out.remove(seq);
+            }
+        }
+    }
+}

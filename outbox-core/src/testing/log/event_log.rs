@@ -1,0 +1,356 @@
+//! The statements, as the relay sends them.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{
+    MemoryLog,
+    state::{Row as StoredRow, State, StoredSubscription},
+};
+use crate::{
+    log::{
+        Acquired, AfterRetention, Barrier, Due, EventLog, Flush, Flushed, Hold, HoldChange, HoldState,
+        HoleProof, LogError, Owner, Page, PurgeRequest, Purged, ReadRequest, Row, RowKind, StartPoint,
+        StoredProgress, SubscriptionName, SubscriptionState,
+    },
+    message::{Message, Seq},
+    progress::SeqRanges,
+    publisher::Topics,
+};
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    async fn check(&self) -> Result<(), LogError> {
+        self.state().answer()
+    }
+
+    async fn register(&self, name: &SubscriptionName, start: StartPoint) -> Result<(), LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        if !state.subscriptions.contains_key(name.as_str()) {
+            let progress = state.start(start);
+            let stored = StoredSubscription {
+                progress,
+                owner: None,
+                lease_until: Instant::now(),
+                state: SubscriptionState::Running,
+                last_error: None,
+                holds: std::collections::BTreeMap::new(),
+            };
+            state.subscriptions.insert(name.as_str().to_owned(), stored);
+            state.committed();
+        }
+        Ok(())
+    }
+
+    async fn acquire(
+        &self,
+        name: &SubscriptionName,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<Acquired, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.acquires += 1;
+        let now = Instant::now();
+        let stored = state.stored(name)?;
+        if stored.owner.is_some() && stored.lease_until > now {
+            return Ok(Acquired::Held { expires_in: stored.lease_until - now });
+        }
+        if stored.state == SubscriptionState::Paused {
+            return Ok(Acquired::Paused);
+        }
+        let progress = stored.progress.clone();
+        let found = state.rows.get(&progress.position).map(|row| row.id);
+        if progress.anchor.is_some() && progress.anchor != found {
+            return Err(LogError::AnchorGone { subscription: name.clone(), position: progress.position });
+        }
+        let stored = state.stored(name)?;
+        stored.owner = Some(owner);
+        stored.lease_until = now + lease;
+        state.committed();
+        Ok(Acquired::Leader(progress))
+    }
+
+    async fn renew(&self, name: &SubscriptionName, owner: Owner, lease: Duration) -> Result<bool, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.renewals += 1;
+        let stored = state.stored(name)?;
+        let is_owner = stored.owner == Some(owner);
+        if is_owner {
+            stored.lease_until = Instant::now() + lease;
+            state.committed();
+        }
+        Ok(is_owner)
+    }
+
+    async fn release(&self, name: &SubscriptionName, owner: Owner) -> Result<(), LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        let stored = state.stored(name)?;
+        if stored.owner == Some(owner) {
+            stored.owner = None;
+            state.committed();
+        }
+        Ok(())
+    }
+
+    async fn report(
+        &self,
+        name: &SubscriptionName,
+        owner: Owner,
+        reported: SubscriptionState,
+        error: Option<&str>,
+    ) -> Result<(), LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.reports += 1;
+        let stored = state.stored(name)?;
+        if stored.owner == Some(owner) {
+            stored.state = reported;
+            stored.last_error = error.map(str::to_owned);
+            state.committed();
+        }
+        Ok(())
+    }
+
+    async fn read(&self, request: ReadRequest<'_>) -> Result<Page, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.reads += 1;
+        let holes = request.unseen.iter().flat_map(|hole| state.rows.range(hole));
+        let after = state.rows.range(request.position + 1..);
+        let rows = holes
+            .chain(after)
+            .take(request.limit)
+            .map(|(seq, row)| state.row(*seq, row, request.topics, request.source))
+            .collect();
+        Ok(Page { anchor: state.rows.get(&request.position).map(|row| row.id), rows })
+    }
+
+    async fn flush(&self, name: &SubscriptionName, owner: Owner, flush: &Flush) -> Result<Flushed, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.flushes += 1;
+        let found = state.rows.get(&flush.position).map(|row| row.id);
+        let anchor_holds = flush.anchor.is_none() || flush.anchor == found;
+        let now = state.now();
+        let stored = state.stored(name)?;
+        if !anchor_holds || stored.owner != Some(owner) || stored.progress.flush_no != flush.previous_flush_no
+        {
+            return Ok(Flushed::Fenced);
+        }
+        stored.progress = StoredProgress {
+            position: flush.position,
+            anchor: flush.anchor,
+            holes: flush.holes.clone(),
+            flush_no: flush.previous_flush_no + 1,
+        };
+        for change in &flush.holds {
+            match change {
+                HoldChange::Insert(hold) => {
+                    stored.holds.insert(hold.seq, dated(hold, now));
+                }
+                HoldChange::Update(hold) => {
+                    if let Some(held) = stored.holds.get_mut(&hold.seq) {
+                        *held = dated(hold, now);
+                    }
+                }
+                HoldChange::Delete(seq) => {
+                    stored.holds.remove(seq);
+                }
+            }
+        }
+        state.committed();
+        if let Some(left) = state.flush_answers_to_lose.checked_sub(1) {
+            state.flush_answers_to_lose = left;
+            return Err(LogError::database("an answer lost on purpose"));
+        }
+        Ok(Flushed::Stored)
+    }
+
+    async fn due(
+        &self,
+        name: &SubscriptionName,
+        source: &Arc<str>,
+        limit: usize,
+    ) -> Result<Vec<(Hold, Message)>, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.due += 1;
+        let now = state.now();
+        let held: Vec<_> =
+            state.stored(name)?.holds.values().filter(|hold| is_due(hold, now)).cloned().collect();
+        Ok(held
+            .into_iter()
+            .filter_map(|hold| {
+                let message = state.message(hold.seq, state.rows.get(&hold.seq)?, source)?;
+                Some((hold, message))
+            })
+            .take(limit)
+            .collect())
+    }
+
+    async fn next_due(&self, name: &SubscriptionName) -> Result<Option<Duration>, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.due += 1;
+        let now = state.now();
+        let next = state.stored(name)?.holds.values().filter_map(due_at).min();
+        Ok(next.map(|at| (at - now).to_std().unwrap_or_default()))
+    }
+
+    fn hole_proof(&self) -> HoleProof {
+        self.proof
+    }
+
+    async fn barrier(&self) -> Result<Barrier, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.proofs += 1;
+        Ok(Barrier { upto: state.last, writers: state.writers() })
+    }
+
+    async fn writers(&self) -> Result<BTreeSet<String>, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.proofs += 1;
+        Ok(state.writers())
+    }
+
+    async fn fill(&self, holes: &SeqRanges) -> Result<SeqRanges, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.fills += 1;
+        let mut filled = SeqRanges::new();
+        for seq in holes.iter().flatten() {
+            let is_locked = state.open.values().flatten().any(|(drawn, _)| *drawn == seq);
+            if !is_locked && !state.rows.contains_key(&seq) {
+                state.rows.insert(seq, StoredRow::tombstone());
+                filled.insert(seq);
+            }
+        }
+        state.committed();
+        Ok(filled)
+    }
+
+    async fn purge(&self, request: PurgeRequest) -> Result<Purged, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        let kept_from = state.subscriptions.values().map(StoredSubscription::first_needed).min();
+        let Some(kept_from) = kept_from else { return Ok(Purged::default()) };
+        let chunk = usize::try_from(request.chunk).unwrap_or(usize::MAX);
+        let old: Vec<Seq> = state
+            .rows
+            .range(..kept_from)
+            .take_while(|(_, row)| row.age() >= request.keep)
+            .take(chunk)
+            .map(|(seq, _)| *seq)
+            .collect();
+        for seq in &old {
+            state.rows.remove(seq);
+        }
+        if let Some(last) = old.last() {
+            state.floor = *last;
+            if request.then == AfterRetention::Archive {
+                state.archived.extend(&old);
+            }
+            state.committed();
+        }
+        Ok(Purged { removed: old.len() as u64, floor: state.floor, more: old.len() == chunk })
+    }
+}
+
+impl State {
+    fn writers(&self) -> BTreeSet<String> {
+        self.open.iter().filter(|(_, rows)| !rows.is_empty()).map(|(number, _)| number.to_string()).collect()
+    }
+
+    fn start(&self, start: StartPoint) -> StoredProgress {
+        let position = match start {
+            StartPoint::Beginning => {
+                return StoredProgress { position: self.floor, ..StoredProgress::default() };
+            }
+            StartPoint::Now => self.last,
+            StartPoint::At(time) => {
+                let first = self.rows.iter().find(|(_, row)| self.time_of(row.created) >= time);
+                first.map_or(self.last, |(seq, _)| seq - 1)
+            }
+        };
+        let mut holes = SeqRanges::new();
+        holes.insert_range(self.floor + 1..=position);
+        for (&seq, _) in self.rows.range(..=position) {
+            holes.remove(seq);
+        }
+        let anchor = self.rows.get(&position).map(|row| row.id);
+        StoredProgress { position, anchor, holes, flush_no: 0 }
+    }
+
+    fn row(&self, seq: Seq, row: &StoredRow, topics: &Topics, source: &Arc<str>) -> Row {
+        let kind = match &row.event {
+            None => RowKind::Tombstone,
+            Some(event) if !crate::relay::takes(topics, &event.topic) => {
+                RowKind::OtherTopic { topic: event.topic.clone() }
+            }
+            Some(event) => match self.message(seq, row, source) {
+                Some(message) => RowKind::Event {
+                    message: Box::new(message),
+                    scheduled_for: event.deliver_at.filter(|at| *at > self.now()),
+                },
+                None => RowKind::Tombstone,
+            },
+        };
+        Row { seq, id: row.id, kind }
+    }
+
+    fn message(&self, seq: Seq, row: &StoredRow, source: &Arc<str>) -> Option<Message> {
+        let event = row.event.clone()?;
+        Some(Message {
+            seq,
+            id: event.id,
+            source: Arc::clone(source),
+            event_type: event.event_type,
+            event_version: event.event_version,
+            topic: event.topic,
+            aggregate_type: event.aggregate_type,
+            aggregate_id: event.aggregate_id,
+            payload: event.payload,
+            headers: event.headers,
+            occurred_at: event.occurred_at,
+            created_at: self.time_of(row.created),
+            replay: None,
+        })
+    }
+}
+
+impl StoredSubscription {
+    /// The lowest seq that must stay: the anchor, a hole or a held event.
+    fn first_needed(&self) -> Seq {
+        let hole = self.progress.holes.first();
+        let held = self.holds.keys().next().copied();
+        [hole, held].into_iter().flatten().fold(self.progress.position, Seq::min)
+    }
+}
+
+/// The hold as stored: a delay becomes a time.
+fn dated(hold: &Hold, now: chrono::DateTime<chrono::Utc>) -> Hold {
+    let due = match hold.due {
+        Due::After(delay) => Due::At(now + delay),
+        due => due,
+    };
+    Hold { due, ..hold.clone() }
+}
+
+fn due_at(hold: &Hold) -> Option<chrono::DateTime<chrono::Utc>> {
+    match (hold.state, hold.due) {
+        (HoldState::Scheduled | HoldState::Retry, Due::At(at)) => Some(at),
+        _ => None,
+    }
+}
+
+fn is_due(hold: &Hold, now: chrono::DateTime<chrono::Utc>) -> bool {
+    due_at(hold).is_some_and(|at| at <= now)
+}

@@ -1,0 +1,158 @@
+//! The broker or the database is away, or misbehaves.
+
+use std::time::Duration;
+
+use outbox_core::{
+    log::SubscriptionState,
+    publisher::Outcome,
+    relay::RelayConfig,
+    testing::{Answer, ScriptedPublisher},
+};
+use tokio::time::{Instant, advance, sleep};
+
+use crate::*;
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_broker_loses_nothing_keeps_order_and_does_not_spin() {
+    let (log, publisher) = (log(), ScriptedPublisher::new().max_batch(10));
+    append(&log, 500, 7);
+    publisher.always(Answer::Each(Outcome::unavailable("gone fishing")));
+    let relay = spawn(&log, publisher.clone());
+    sleep(Duration::from_secs(3600)).await;
+    // A probe every 15 to 30 s once the pause has grown, and a few before.
+    assert!((100..=300).contains(&publisher.calls()), "{} calls in an hour", publisher.calls());
+    let stored = log.subscription(NAME).expect("registered");
+    assert_eq!(stored.state, SubscriptionState::BrokerDown);
+    assert_eq!(stored.last_error.as_deref(), Some("gone fishing"));
+    assert_eq!(stored.progress.holes.count(), 500, "nothing is settled");
+
+    publisher.always(Answer::Publish);
+    let back = Instant::now();
+    drained(&log).await;
+    assert!(back.elapsed() <= Duration::from_secs(32), "back within one probe: {:?}", back.elapsed());
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    assert_eq!(publisher.published().len(), 500, "no duplicates");
+    until("the report", || log.subscription(NAME).is_some_and(|s| s.state == SubscriptionState::Running))
+        .await;
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_publisher_does_not_end_the_loop() {
+    let (log, publisher) = (log(), ScriptedPublisher::new());
+    append(&log, 20, 4);
+    for _ in 0..3 {
+        publisher.then(Answer::Panic);
+    }
+    let relay = spawn(&log, publisher.clone());
+    drained(&log).await;
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    assert!(!relay.is_finished());
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_list_of_outcomes_means_not_sent() {
+    let (log, publisher) = (log(), ScriptedPublisher::new());
+    append(&log, 10, 10);
+    publisher.then(Answer::Short(3)).then(Answer::Short(0));
+    let relay = spawn(&log, publisher.clone());
+    drained(&log).await;
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    assert_eq!(publisher.published().len(), 10, "the three that were published did not go again");
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_never_answers_is_given_up_at_the_timeout() {
+    let (log, publisher) = (log(), ScriptedPublisher::new());
+    append(&log, 5, 5);
+    publisher.then(Answer::Hang);
+    let began = Instant::now();
+    let relay = spawn(&log, publisher.clone());
+    drained(&log).await;
+    assert!(began.elapsed() >= RelayConfig::default().publish_timeout);
+    assert!(began.elapsed() < Duration::from_secs(13), "{:?}", began.elapsed());
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poisoned_event_does_not_spin_and_is_not_overtaken_by_its_aggregate() {
+    let (log, publisher) = (log(), ScriptedPublisher::new().max_batch(10));
+    let seqs = append(&log, 60, 6);
+    let poison = seqs[2];
+    publisher.always(Answer::by(move |message| {
+        if message.seq == poison { Outcome::rejected("too large") } else { Outcome::published() }
+    }));
+    let relay = spawn(&log, publisher.clone());
+    sleep(Duration::from_secs(1800)).await;
+    assert!(publisher.calls() < 160, "{} calls in half an hour", publisher.calls());
+    let of_its_aggregate = |seq: &i64| (seq - poison) % 6 == 0;
+    assert!(!publisher.published_seqs().iter().any(of_its_aggregate), "overtaken");
+    assert_eq!(publisher.published().len(), 50, "the other aggregates flow, a probe at a time");
+    publisher.always(Answer::Publish);
+    drained(&log).await;
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_asks_for_a_pause_gets_it() {
+    let (log, publisher) = (log(), ScriptedPublisher::new());
+    append(&log, 1, 1);
+    publisher.then(Answer::Each(Outcome::throttled(Some(Duration::from_secs(90)), "slow down")));
+    let relay = spawn(&log, publisher.clone());
+    sleep(Duration::from_secs(89)).await;
+    assert_eq!(publisher.calls(), 1);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(publisher.calls(), 2);
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_away_is_waited_for() {
+    let (log, publisher) = (log(), ScriptedPublisher::new());
+    log.set_away(true);
+    let relay = spawn(&log, publisher.clone());
+    sleep(Duration::from_secs(600)).await;
+    assert!(!relay.is_finished(), "away at start");
+    log.set_away(false);
+    append(&log, 100, 5);
+    until("the first events", || publisher.published().len() == 100).await;
+
+    log.set_away(true);
+    append(&log, 100, 5);
+    sleep(Duration::from_secs(600)).await;
+    assert!(!relay.is_finished(), "away while leading");
+    log.set_away(false);
+    drained(&log).await;
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_errs_now_and_then_ends_nothing() {
+    let (log, publisher) = (log(), ScriptedPublisher::new().max_batch(3));
+    let relay = spawn(&log, publisher.clone());
+    for _ in 0..40 {
+        append(&log, 10, 3);
+        log.fail_statements(1);
+        advance(Duration::from_millis(70)).await;
+    }
+    drained(&log).await;
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
+    let (log, publisher) = (log(), ScriptedPublisher::new());
+    log.lose_flush_answers(3);
+    append(&log, 50, 5);
+    let relay = spawn(&log, publisher.clone());
+    drained(&log).await;
+    append(&log, 50, 5);
+    drained(&log).await;
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    relay.stop().await.expect("stops");
+}
