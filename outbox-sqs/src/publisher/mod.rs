@@ -182,4 +182,6 @@ impl Publisher for SqsPublisher {
 }
 
 #[cfg(test)]
+mod random_failures;
+#[cfg(test)]
 mod tests;
