@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Result;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use outbox_core::{
     message::{Message, names},
@@ -25,18 +24,6 @@ fn publisher(queue: &TestQueue) -> SqsPublisher {
     SqsPublisher::new(queue.client.clone()).route("orders", &queue.url)
 }
 
-/// How many messages are in the queue, visible or not.
-async fn depth(queue: &TestQueue) -> Result<usize> {
-    let counts = [
-        QueueAttributeName::ApproximateNumberOfMessages,
-        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-    ];
-    let request = queue.client.get_queue_attributes().queue_url(&queue.url);
-    let answer = request.set_attribute_names(Some(counts.to_vec())).send().await?;
-    let attributes = answer.attributes.unwrap_or_default();
-    Ok(counts.iter().filter_map(|name| attributes.get(name)?.parse::<usize>().ok()).sum())
-}
-
 #[tokio::test]
 async fn a_thousand_messages_over_sqs_cost_about_a_hundred_requests() {
     TestQueue::run(async |queue| {
@@ -53,7 +40,7 @@ async fn a_thousand_messages_over_sqs_cost_about_a_hundred_requests() {
         println!("1,000 messages: {requests} SendMessageBatch requests");
         assert_eq!(published, 1000);
         assert_eq!(requests, 100);
-        assert_eq!(depth(&queue).await?, 1000);
+        assert_eq!(queue.depth().await?, 1000);
         Ok(())
     })
     .await;
@@ -73,7 +60,7 @@ async fn bad_messages_in_an_sqs_batch_do_not_take_the_good_ones_along() {
                 _ => assert!(matches!(outcome, Outcome::Rejected { .. }), "{number}: {outcome:?}"),
             }
         }
-        assert_eq!(depth(&queue).await?, 3);
+        assert_eq!(queue.depth().await?, 3);
         Ok(())
     })
     .await;
@@ -156,7 +143,7 @@ async fn several_topics_reach_their_own_sqs_queue_in_one_call() {
             }
             let outcomes = publisher.publish(&messages).await;
             assert!(outcomes.iter().all(Outcome::is_published), "{outcomes:?}");
-            assert_eq!((depth(&orders).await?, depth(&payments).await?), (20, 10));
+            assert_eq!((orders.depth().await?, payments.depth().await?), (20, 10));
             Ok(())
         })
         .await;

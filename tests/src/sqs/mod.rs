@@ -109,6 +109,21 @@ impl TestQueue {
         Ok(Self { client, requests, url })
     }
 
+    /// How many messages are in the queue, invisible ones included.
+    ///
+    /// # Errors
+    /// Where the server is not there any more.
+    pub async fn depth(&self) -> Result<usize> {
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let answer = request.set_attribute_names(Some(counts.to_vec())).send().await?;
+        let attributes = answer.attributes.unwrap_or_default();
+        counts.iter().map(|name| Ok(attributes.get(name).context("a count")?.parse::<usize>()?)).sum()
+    }
+
     /// Runs a test on a fresh queue and deletes the queue whether the test passes or panics.
     ///
     /// # Panics
