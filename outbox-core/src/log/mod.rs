@@ -123,6 +123,13 @@ pub trait EventLog: Send + Sync + 'static {
     /// By which proof this database lets a hole be forgotten.
     fn hole_proof(&self) -> HoleProof;
 
+    /// How many connections to the database were made so far. Only for [`HoleProof::WriterList`].
+    ///
+    /// A connection that was made anew may lead to a database that has restarted and gives out numbers a second
+    /// time. A proof that was under way then speaks of another world: the relay drops it when this number has
+    /// changed. A pool that replaces a broken connection without an error must count it here.
+    fn connections(&self) -> u64;
+
     /// Reads the last number given out and, after that, the transactions that may still be writing.
     /// Only for [`HoleProof::WriterList`].
     ///

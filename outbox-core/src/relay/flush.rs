@@ -27,7 +27,7 @@ impl Leader<'_> {
         self.schedule.flushed(&flush.holds);
         self.dirty_since = None;
         self.outage.stored();
-        // A renewal that erred while the flush ran is looked at before the next step: see `work`.
+        // What erred while the flush ran is looked at before the next step: see `work`.
         if let Some(closing) = self.holes.closing() {
             closing.flush_stored();
         }

@@ -48,6 +48,7 @@ pub(super) struct Leader<'a> {
     pub(super) schedule: Schedule,
     pub(super) poll: Poll,
     captures: Captures,
+    connections: u64,
     /// Changes of holds that go into the next flush.
     pub(super) hold_changes: Vec<HoldChange>,
     /// Since when memory is ahead of what is stored.
@@ -74,6 +75,7 @@ impl<'a> Leader<'a> {
             schedule: Schedule::new(),
             poll: Poll::new(config.poll_min, config.poll_max, now),
             captures: Captures::listen(),
+            connections: shared.log.connections(),
             hold_changes: Vec::new(),
             dirty_since: None,
             shared,
@@ -107,7 +109,7 @@ impl<'a> Leader<'a> {
             if !self.lease.is_held() {
                 return Err(Lapse::LeaseLost);
             }
-            if self.lease.has_erred() {
+            if self.world_may_have_changed() {
                 self.holes.reset();
             }
             self.send_batches();
@@ -208,6 +210,14 @@ impl<'a> Leader<'a> {
             self.flush().await?;
         }
         Ok(())
+    }
+
+    /// Whether, since this was asked last, a renewal erred or a connection was made anew: the database may have
+    /// restarted, and a proof of holes that was under way speaks of another world.
+    pub(super) fn world_may_have_changed(&mut self) -> bool {
+        let connections = self.shared.log.connections();
+        let is_new = std::mem::replace(&mut self.connections, connections) != connections;
+        self.lease.has_erred() || is_new
     }
 
     /// A statement other than a flush erred. It is tried again after a pause: nothing in memory depends on it.

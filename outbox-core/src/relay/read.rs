@@ -30,8 +30,8 @@ impl Leader<'_> {
         };
         self.outage.answered();
 
-        // An error of a renewal while the read ran: the proof may be of another world than the page.
-        if self.lease.has_erred() {
+        // While the read ran: the proof may then be of another world than the page.
+        if self.world_may_have_changed() {
             self.holes.reset();
             self.poll.signal(Instant::now());
             return Ok(());

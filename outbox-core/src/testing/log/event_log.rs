@@ -207,6 +207,10 @@ impl EventLog for MemoryLog {
         self.proof
     }
 
+    fn connections(&self) -> u64 {
+        self.state().connections
+    }
+
     async fn barrier(&self) -> Result<Barrier, LogError> {
         let mut state = self.state();
         state.answer()?;

@@ -85,11 +85,9 @@ impl MemoryLog {
     }
 
     /// The database crashes and restarts: open transactions are gone, and the numbers drawn since the last
-    /// commit will be given out again. The next statement errs, since its connection is broken.
+    /// commit will be given out again. No statement errs: the pool has connected anew.
     pub fn crash(&self) {
-        let mut state = self.state();
-        state.crash();
-        state.errors_left = 1;
+        self.state().crash();
     }
 
     /// Remembers all that is committed now, to [`go_back`](Self::go_back) to.

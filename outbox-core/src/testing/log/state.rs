@@ -99,6 +99,7 @@ pub(super) struct State {
     pub(super) errors_left: usize,
     pub(super) flush_answers_to_lose: usize,
     pub(super) counts: LogCounts,
+    pub(super) connections: u64,
     began: (Instant, DateTime<Utc>),
 }
 
@@ -117,6 +118,7 @@ impl State {
             errors_left: 0,
             flush_answers_to_lose: 0,
             counts: LogCounts::default(),
+            connections: 1,
             began: (Instant::now(), Utc::now()),
         }
     }
@@ -164,6 +166,7 @@ impl State {
     pub(super) fn crash(&mut self) {
         self.open.clear();
         self.last = self.durable_last;
+        self.connections += 1;
     }
 
     pub(super) fn remember(&self) -> TimeTravel {
@@ -181,6 +184,7 @@ impl State {
 
     pub(super) fn go_back_with_events_only(&mut self, to: &TimeTravel) {
         self.open.clear();
+        self.connections += 1;
         self.rows.clone_from(&to.rows);
         (self.last, self.durable_last) = (to.last, to.last);
     }
