@@ -37,9 +37,9 @@ impl Health {
         failures
     }
 
-    /// Failures in a row; none where it is there.
-    pub(super) fn failures(&self) -> u32 {
-        self.failures.load(Ordering::Relaxed)
+    /// Whether its last answer was none.
+    pub(super) fn is_up(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) == 0
     }
 }
 

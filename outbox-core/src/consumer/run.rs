@@ -138,15 +138,19 @@ impl<S: Source, I: InboxStore> Hall<S, I> {
     /// Receives and hands out for ever; ends where the source says that waiting does not help.
     async fn receive(&mut self, concurrency: usize) -> SourceError {
         let room = Arc::new(Semaphore::new(concurrency));
+        let mut probes = 0;
         loop {
-            let database = self.tools.desk.database.failures();
-            if database > 0 {
-                sleep(backoff::outage(database)).await;
+            let mut permits = permits(&room, concurrency).await;
+            if self.tools.desk.database.is_up() {
+                probes = 0;
+            } else {
+                // Counted here: handlers that failed side by side are one outage.
+                probes += 1;
+                sleep(backoff::outage(probes)).await;
+                // While the database is away, one message at a time finds out when it is back: each one that is
+                // received in vain spends a delivery of the broker's redrive policy.
+                permits.truncate(1);
             }
-            // While the database is away, one message at a time finds out when it is back: each one that is
-            // received in vain spends a delivery of the broker's redrive policy.
-            let most = if database > 0 { 1 } else { concurrency };
-            let mut permits = permits(&room, most).await;
             while let Some(ended) = self.lanes.try_join_next() {
                 report_lost(ended);
             }

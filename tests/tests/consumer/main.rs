@@ -1,0 +1,9 @@
+//! The consumer, on each database.
+
+mod deliveries;
+mod groups;
+mod handlers;
+mod outages;
+mod shutdown;
+mod start;
+mod world;

@@ -1,0 +1,180 @@
+//! Copies of a message at the same moment, and forgetting old ones.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use outbox_core::{
+    consumer::{InboxError, MessageKey, Processed},
+    message::ReceivedMessage,
+};
+use outbox_seaorm::{
+    Inbox,
+    inbox::PurgeError,
+    tables::{audit, inbox_message},
+};
+use outbox_tests::on_each_database;
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, Set, prelude::Expr,
+};
+use tokio::sync::oneshot;
+
+async fn effect<C: ConnectionTrait>(db: &C, what: &str) -> Result<(), DbErr> {
+    audit::ActiveModel {
+        at: Set(chrono::Utc::now()),
+        actor: Set("handler".into()),
+        action: Set("processed".into()),
+        target: Set(what.into()),
+        ..Default::default()
+    }
+    .insert(db)
+    .await?;
+    Ok(())
+}
+
+const COPIES: usize = 50;
+const MESSAGES: usize = 20;
+const TASKS: usize = 8;
+
+on_each_database!(fifty_copies_of_twenty_messages_from_eight_tasks_have_twenty_effects, async |test| {
+    // Copies of one message follow each other, so that the tasks meet at it.
+    let next = Arc::new(AtomicUsize::new(0));
+    let tasks = (0..TASKS).map(|_| {
+        let inbox = Inbox::new(test.db.clone(), "inventory").expect("a good name");
+        let next = Arc::clone(&next);
+        tokio::spawn(async move {
+            let (mut processed, mut rolled_back) = (0, 0);
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= COPIES * MESSAGES {
+                    return anyhow::Ok((processed, rolled_back));
+                }
+                let id = format!("m{}", number / COPIES);
+                let message = ReceivedMessage::new("/orders", &id, "order.placed", "{}");
+                // The first copies fail, so that those who wait for them have to run.
+                let fails = number % COPIES < 3;
+                let outcome = inbox
+                    .process(&message, async |txn| {
+                        effect(&txn, &id).await?;
+                        if fails { Err(DbErr::Custom("on purpose".into())) } else { Ok(()) }
+                    })
+                    .await;
+                match outcome {
+                    Ok(Processed::Processed(())) => processed += 1,
+                    Ok(Processed::Duplicate) => {}
+                    Err(InboxError::Handler(_)) if fails => rolled_back += 1,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        })
+    });
+    let (mut processed, mut rolled_back) = (0, 0);
+    for outcome in futures_util::future::join_all(tasks).await {
+        let (more, failed) = outcome??;
+        processed += more;
+        rolled_back += failed;
+    }
+    assert_eq!(processed, MESSAGES);
+    assert!(rolled_back > 0, "the case that waiting copies run was met");
+    let mut effects: Vec<_> =
+        audit::Entity::find().all(&test.db).await?.into_iter().map(|row| row.target).collect();
+    effects.sort();
+    effects.dedup();
+    assert_eq!(effects.len(), MESSAGES);
+    assert_eq!(audit::Entity::find().count(&test.db).await?, MESSAGES as u64);
+    Ok(())
+});
+
+/// Runs a copy while the handler of another is under way, and ends that with `first`.
+async fn copy_beside(inbox: &Inbox, first: Result<(), DbErr>) -> anyhow::Result<Processed<()>> {
+    let key = MessageKey::new("/orders", "1");
+    let (begun, begins) = oneshot::channel();
+    let (end, ends) = oneshot::channel();
+    let running = {
+        let inbox = inbox.clone();
+        tokio::spawn(async move {
+            inbox
+                .process(key, async |txn| {
+                    effect(&txn, "first").await?;
+                    let _ = begun.send(());
+                    ends.await.map_err(|lost| DbErr::Custom(lost.to_string()))?;
+                    first
+                })
+                .await
+        })
+    };
+    begins.await?;
+    let mut copy = Box::pin(inbox.process(key, async |txn| effect(&txn, "copy").await));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut copy).await;
+    assert!(early.is_err(), "the copy waits for the first, found {early:?}");
+    end.send(()).map_err(|()| anyhow::anyhow!("the first handler is gone"))?;
+    let outcome = copy.await?;
+    let _ = running.await?;
+    Ok(outcome)
+}
+
+on_each_database!(a_copy_waits_and_is_a_duplicate_where_the_first_commits, async |test| {
+    let inbox = Inbox::new(test.db.clone(), "inventory")?;
+    assert_eq!(copy_beside(&inbox, Ok(())).await?, Processed::Duplicate);
+    let effects: Vec<_> =
+        audit::Entity::find().all(&test.db).await?.into_iter().map(|row| row.target).collect();
+    assert_eq!(effects, ["first"]);
+    Ok(())
+});
+
+on_each_database!(a_copy_waits_and_runs_where_the_first_rolls_back, async |test| {
+    let inbox = Inbox::new(test.db.clone(), "inventory")?;
+    let first = Err(DbErr::Custom("on purpose".into()));
+    assert_eq!(copy_beside(&inbox, first).await?, Processed::Processed(()));
+    let effects: Vec<_> =
+        audit::Entity::find().all(&test.db).await?.into_iter().map(|row| row.target).collect();
+    assert_eq!(effects, ["copy"]);
+    Ok(())
+});
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+on_each_database!(purge_removes_what_is_old_and_nothing_that_may_come_again, async |test| {
+    let rows = |consumer: &'static str, prefix: &'static str, count: usize| {
+        let rows = (0..count).map(move |number| inbox_message::ActiveModel {
+            consumer: Set(consumer.into()),
+            source: Set("/orders".into()),
+            message_id: Set(format!("{prefix}{number}")),
+            replay: Set(String::new()),
+            ..Default::default()
+        });
+        inbox_message::Entity::insert_many(rows).exec_without_returning(&test.db)
+    };
+    rows("inventory", "old", 2_500).await?;
+    rows("mail", "old", 10).await?;
+    // Time is moved; a microsecond or millisecond each, so that the chunks meet rows of different ages.
+    let old = chrono::Utc::now() - chrono::Duration::days(40);
+    for (suffix, age) in (0..10).zip(1..) {
+        inbox_message::Entity::update_many()
+            .col_expr(
+                inbox_message::Column::ProcessedAt,
+                Expr::value(old + chrono::Duration::milliseconds(age)),
+            )
+            .filter(inbox_message::Column::MessageId.like(format!("old%{suffix}")))
+            .exec(&test.db)
+            .await?;
+    }
+    rows("inventory", "new", 300).await?;
+
+    let inbox = Inbox::new(test.db.clone(), "inventory")?.remember_for(30 * DAY);
+    let refused = inbox.purge(29 * DAY).await;
+    assert!(matches!(refused, Err(PurgeError::WithinWindow { .. })), "found {refused:?}");
+    assert_eq!(inbox.purge(41 * DAY).await?, 0);
+    assert_eq!(inbox.purge(30 * DAY).await?, 2_500);
+    assert_eq!(inbox.purge(30 * DAY).await?, 0);
+    let left = |consumer: &'static str| {
+        inbox_message::Entity::find().filter(inbox_message::Column::Consumer.eq(consumer)).count(&test.db)
+    };
+    assert_eq!((left("inventory").await?, left("mail").await?), (300, 10));
+    Ok(())
+});
