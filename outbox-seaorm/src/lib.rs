@@ -8,6 +8,7 @@ extern crate self as outbox_seaorm;
 pub mod __private;
 pub mod capture;
 pub mod inbox;
+pub mod log;
 pub mod migration;
 pub mod tables;
 mod tx;
@@ -17,10 +18,11 @@ pub use capture::{
     record_all,
 };
 pub use inbox::Inbox;
+pub use log::SeaOrmLog;
 pub use migration::{create_tables, migrations};
 pub use outbox_core::OutboxEvent;
 pub use outbox_core::{
-    self as core, consumer, context, event, log, message, publisher, relay, retry, source, wire,
+    self as core, consumer, context, event, message, publisher, relay, retry, source, wire,
 };
 pub use outbox_derive::{OutboxEvent, outbox_hooks};
 pub use tables::{TableNames, TableNamesError};
@@ -33,4 +35,5 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
 
     pub use crate::capture::{Raise, RaiseGraph, Record, Update, UpdateWithBefore, record_all};
+    pub use crate::log::SeaOrmLog;
 }

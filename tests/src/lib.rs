@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test harness; nobody outside this workspace uses it")]
 
 pub mod database;
+pub mod events;
 pub mod shop;
 pub mod source;
 pub mod sqs;

@@ -1,0 +1,237 @@
+//! The log in a database: what the relay needs of the table of events, on PostgreSQL, MySQL, MariaDB and SQLite.
+//!
+//! An event is written once and never updated. A subscription's progress is one small row: the highest number that
+//! was read (the position), the numbers below it that are not settled (the holes) and the id of the row at the
+//! position (the anchor). Claiming rows by updating them was not chosen: it writes each event twice and drains a
+//! fifth as fast. A cursor by transaction id was not chosen: it is wrong after a restore and misorders aggregates.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `sql` | every statement, one file for each database |
+//! | `session` | the log's own connections and what is set in them |
+//! | `check` | what a database must be before a relay runs on it |
+//! | `start`, `lease`, `read`, `flush`, `holds` | the life of a subscription |
+//! | `proof` | when a hole may be forgotten |
+//! | `purge` | the end of an event |
+
+mod check;
+mod flush;
+mod holds;
+mod lease;
+mod proof;
+mod purge;
+mod read;
+mod rows;
+mod session;
+mod sql;
+mod start;
+mod trouble;
+
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+pub use outbox_core::log::*;
+use outbox_core::{message::Message, progress::SeqRanges};
+use sea_orm::{DatabaseConnection, DbBackend, QueryResult, TryGetable};
+
+use session::Sessions;
+use sql::{ProofSql, Sql};
+
+/// How long a hole is left alone on MySQL before it is filled: a writer that has drawn its number and not yet
+/// inserted its row would have to draw again.
+const TOMBSTONE_GRACE: Duration = Duration::from_secs(10);
+
+/// The log in the service's own database.
+///
+/// It reads through a few connections of its own, opened on first use with the settings of the given pool (host,
+/// user, TLS), so that a busy pool does not hold up the relay. They must reach the server itself or a pooler in session mode:
+/// a pooler that changes servers between transactions loses the session's settings. On SQLite the given pool is used.
+///
+/// Clones share the connections.
+#[derive(Clone)]
+pub struct SeaOrmLog {
+    /// Or why there is none.
+    inner: Result<Arc<Inner>, &'static str>,
+    tombstone_grace: Duration,
+}
+
+/// What the parts of the log work with.
+#[derive(Debug)]
+struct Inner {
+    backend: DbBackend,
+    sql: Sql,
+    sessions: Sessions,
+    /// The table of events, quoted.
+    event_table: String,
+}
+
+impl SeaOrmLog {
+    /// The log in the database of this connection. It is checked when the relay starts; a mock or a connection
+    /// that was never made is refused then.
+    #[must_use]
+    pub fn new(db: DatabaseConnection) -> Self {
+        let inner = session::backend_of(&db).and_then(|backend| {
+            let sql =
+                Sql::of(backend).ok_or("expected PostgreSQL, MySQL or SQLite, found another database")?;
+            let event_table = sql::quoted(backend, crate::tables::TableNames::current().event);
+            Ok(Arc::new(Inner { backend, sql, sessions: Sessions::of(db), event_table }))
+        });
+        Self { inner, tombstone_grace: TOMBSTONE_GRACE }
+    }
+
+    /// How long a number without a row is left alone on MySQL and MariaDB before a tombstone takes its place.
+    /// Default: 10 seconds. Too small, slow writers have to insert twice; too large, numbers of transactions that
+    /// were rolled back are asked for that much longer.
+    #[must_use]
+    pub fn tombstone_grace(self, grace: Duration) -> Self {
+        Self { tombstone_grace: grace, ..self }
+    }
+
+    /// The log's own connections, with its session settings.
+    ///
+    /// # Errors
+    /// Where the database is away or is none.
+    #[doc(hidden)]
+    pub async fn connection(&self) -> Result<&DatabaseConnection, LogError> {
+        self.inner()?.sessions.pool().await
+    }
+
+    fn inner(&self) -> Result<&Inner, LogError> {
+        match &self.inner {
+            Ok(inner) => Ok(inner),
+            Err(reason) => Err(LogError::Refused((*reason).to_owned())),
+        }
+    }
+}
+
+impl fmt::Debug for SeaOrmLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let database = self.inner.as_ref().map(|inner| inner.backend);
+        f.debug_struct("SeaOrmLog").field("database", &database).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Whether numbers can appear below others that were seen before them.
+    fn has_holes(&self) -> bool {
+        !matches!(self.sql.proof, ProofSql::SingleWriter { .. })
+    }
+}
+
+#[async_trait]
+impl EventLog for SeaOrmLog {
+    async fn check(&self) -> Result<(), LogError> {
+        check::check(self.inner()?).await
+    }
+
+    async fn register(&self, subscription: &SubscriptionName, start: StartPoint) -> Result<(), LogError> {
+        start::register(self.inner()?, subscription, start).await
+    }
+
+    async fn acquire(
+        &self,
+        subscription: &SubscriptionName,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<Acquired, LogError> {
+        lease::acquire(self.inner()?, subscription, owner, lease).await
+    }
+
+    async fn renew(
+        &self,
+        subscription: &SubscriptionName,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<bool, LogError> {
+        lease::renew(self.inner()?, subscription, owner, lease).await
+    }
+
+    async fn release(&self, subscription: &SubscriptionName, owner: Owner) -> Result<(), LogError> {
+        lease::release(self.inner()?, subscription, owner).await
+    }
+
+    async fn report(
+        &self,
+        subscription: &SubscriptionName,
+        owner: Owner,
+        state: SubscriptionState,
+        error: Option<&str>,
+    ) -> Result<(), LogError> {
+        lease::report(self.inner()?, subscription, owner, state, error).await
+    }
+
+    async fn read(&self, request: ReadRequest<'_>) -> Result<Page, LogError> {
+        read::read(self.inner()?, request).await
+    }
+
+    async fn flush(
+        &self,
+        subscription: &SubscriptionName,
+        owner: Owner,
+        flush: &Flush,
+    ) -> Result<Flushed, LogError> {
+        flush::flush(self.inner()?, subscription, owner, flush).await
+    }
+
+    async fn due(
+        &self,
+        subscription: &SubscriptionName,
+        source: &Arc<str>,
+        limit: usize,
+    ) -> Result<Vec<(Hold, Message)>, LogError> {
+        holds::due(self.inner()?, subscription, source, limit).await
+    }
+
+    async fn next_due(&self, subscription: &SubscriptionName) -> Result<Option<Duration>, LogError> {
+        holds::next_due(self.inner()?, subscription).await
+    }
+
+    fn hole_proof(&self) -> HoleProof {
+        match self.inner.as_ref().map(|inner| &inner.sql.proof) {
+            Ok(ProofSql::WriterList { .. }) => HoleProof::WriterList,
+            Ok(ProofSql::Tombstones { .. }) => HoleProof::Tombstones { grace: self.tombstone_grace },
+            // Without a database nothing else gets as far as a hole.
+            Ok(ProofSql::SingleWriter { .. }) | Err(_) => HoleProof::SingleWriter,
+        }
+    }
+
+    fn connections(&self) -> u64 {
+        self.inner.as_ref().map_or(0, |inner| inner.sessions.made())
+    }
+
+    async fn barrier(&self) -> Result<Barrier, LogError> {
+        proof::barrier(self.inner()?).await
+    }
+
+    async fn writers(&self) -> Result<BTreeSet<String>, LogError> {
+        proof::writers(self.inner()?).await
+    }
+
+    async fn fill(&self, holes: &SeqRanges) -> Result<SeqRanges, LogError> {
+        proof::fill(self.inner()?, holes).await
+    }
+
+    async fn purge(&self, request: PurgeRequest) -> Result<Purged, LogError> {
+        purge::purge(self.inner()?, request).await
+    }
+}
+
+/// A column by its place in the statement.
+fn column<T: TryGetable>(row: &QueryResult, index: usize) -> Result<T, LogError> {
+    row.try_get_by_index(index).map_err(LogError::database)
+}
+
+/// A number of rows as the databases take it.
+fn amount(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// A duration as the databases take it.
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A publisher's words as every database stores them: no NUL (PostgreSQL), and not beyond MySQL's shortest text.
+fn storable(error: &str) -> String {
+    error.chars().filter(|c| *c != '\0').take(2_000).collect()
+}

@@ -1,0 +1,252 @@
+//! The log's own connections.
+//!
+//! The user's pool can neither starve the log nor be changed by it: the log opens a small pool of its own to the
+//! same server and sets its sessions there. On SQLite it shares the user's pool, because a database in memory
+//! lives in one pool only.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use outbox_core::log::LogError;
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction, DbBackend,
+    ExecResult, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+};
+use tokio::sync::OnceCell;
+
+use super::column;
+
+/// The connections of a log at most: reading, renewing and a third for filling holes and purging.
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
+const MAX_CONNECTIONS: u32 = 3;
+
+/// How long a statement waits for another session's lock.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the sessions are set for until the first lease is taken.
+const LONGEST_LEASE: Duration = Duration::from_secs(30);
+
+/// Opens connections on first use and keeps their settings in step with the lease.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    users: DatabaseConnection,
+    own: OnceCell<DatabaseConnection>,
+    timeout: Arc<IdleTimeout>,
+    /// How many connections the pool has made.
+    made: Arc<AtomicU64>,
+}
+
+impl Sessions {
+    pub(super) fn of(users: DatabaseConnection) -> Self {
+        Self { users, own: OnceCell::new(), timeout: Arc::default(), made: Arc::default() }
+    }
+
+    /// Says that leases of this length are taken: a session that holds a transaction open must be gone before
+    /// such a lease is. Sessions with a longer timeout are replaced when they are next used.
+    pub(super) fn follow_lease(&self, lease: Duration) {
+        self.timeout.shorten_for(lease);
+    }
+
+    /// How many connections were made so far: one more may lead to a server that has restarted.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::SeqCst)
+    }
+
+    /// The pool.
+    pub(super) async fn pool(&self) -> Result<&DatabaseConnection, LogError> {
+        self.own.get_or_try_init(|| self.open()).await
+    }
+
+    pub(super) async fn all(&self, statement: Statement) -> Result<Vec<QueryResult>, LogError> {
+        self.pool().await?.query_all_raw(statement).await.map_err(LogError::database)
+    }
+
+    pub(super) async fn one(&self, statement: Statement) -> Result<Option<QueryResult>, LogError> {
+        self.pool().await?.query_one_raw(statement).await.map_err(LogError::database)
+    }
+
+    pub(super) async fn execute(&self, statement: Statement) -> Result<ExecResult, LogError> {
+        self.pool().await?.execute_raw(statement).await.map_err(LogError::database)
+    }
+
+    /// A transaction that may write. On SQLite it takes the writer's place at once: one that began as a reader
+    /// would be refused where another has written since.
+    pub(super) async fn begin(&self) -> Result<DatabaseTransaction, LogError> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        self.pool().await?.begin_with_options(options).await.map_err(LogError::database)
+    }
+
+    async fn open(&self) -> Result<DatabaseConnection, LogError> {
+        #[cfg_attr(not(feature = "sqlx-postgres"), allow(unused_variables, reason = "PostgreSQL's"))]
+        let search_path = self.search_path().await?;
+        Ok(match &self.users.inner {
+            #[cfg(feature = "sqlx-postgres")]
+            DatabaseConnectionType::SqlxPostgresPoolConnection(_) => self.open_postgres(search_path),
+            #[cfg(feature = "sqlx-mysql")]
+            DatabaseConnectionType::SqlxMySqlPoolConnection(_) => self.open_mysql(),
+            _ => self.users.clone(),
+        })
+    }
+
+    /// A schema that was given to SeaORM is a setting of the user's sessions and not of the connect options.
+    async fn search_path(&self) -> Result<String, LogError> {
+        if backend_of(&self.users) != Ok(DbBackend::Postgres) {
+            return Ok(String::new());
+        }
+        let show = Statement::from_string(DbBackend::Postgres, "SELECT current_setting('search_path')");
+        let row = self.users.query_one_raw(show).await.map_err(LogError::database)?;
+        row.map_or_else(|| Ok(String::new()), |row| column(&row, 0))
+    }
+
+    #[cfg(feature = "sqlx-postgres")]
+    fn open_postgres(&self, search_path: String) -> DatabaseConnection {
+        let options = self.users.get_postgres_connection_pool().connect_options();
+        let (timeout, made) = (self.timeout.clone(), self.made.clone());
+        let pool = own_pool::<sqlx::Postgres>(&self.timeout)
+            .after_connect(move |connection, _| {
+                made.fetch_add(1, Ordering::SeqCst);
+                let (search_path, timeout) = (search_path.clone(), timeout.get());
+                Box::pin(async move {
+                    // A commit that is not on disk proves nothing, so `synchronous_commit = off` is raised.
+                    sqlx::query(
+                        "SELECT set_config('search_path', $1, false),
+                             set_config('default_transaction_isolation', 'read committed', false),
+                             set_config('idle_in_transaction_session_timeout', $2, false),
+                             set_config('lock_timeout', $3, false),
+                             set_config('jit', 'off', false),
+                             set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+                                 WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
+                    )
+                    .bind(search_path)
+                    .bind(format!("{}ms", timeout.as_millis()))
+                    .bind(format!("{}ms", LOCK_PATIENCE.as_millis()))
+                    .execute(connection)
+                    .await
+                    .map(|_| ())
+                })
+            })
+            .connect_lazy_with((*options).clone());
+        sea_orm::SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
+    }
+
+    #[cfg(feature = "sqlx-mysql")]
+    fn open_mysql(&self) -> DatabaseConnection {
+        let options = self.users.get_mysql_connection_pool().connect_options();
+        let (timeout, made) = (self.timeout.clone(), self.made.clone());
+        let pool = own_pool::<sqlx::MySql>(&self.timeout)
+            .after_connect(move |connection, _| {
+                made.fetch_add(1, Ordering::SeqCst);
+                // Whole seconds, and there is no timeout of zero.
+                let idle = timeout.get().as_secs().max(1);
+                Box::pin(async move {
+                    // There is no timeout for idle transactions that both servers have; this one also ends sessions
+                    // that are idle without one, which the pool replaces.
+                    let settings = format!(
+                        "SET SESSION wait_timeout = {idle}, innodb_lock_wait_timeout = {patience}, \
+                         lock_wait_timeout = 5",
+                        patience = LOCK_PATIENCE.as_secs()
+                    );
+                    sqlx::Executor::execute(
+                        &mut *connection,
+                        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+                    )
+                    .await?;
+                    sqlx::Executor::execute(connection, sqlx::AssertSqlSafe(settings)).await.map(|_| ())
+                })
+            })
+            .connect_lazy_with((*options).clone());
+        sea_orm::SqlxMySqlConnector::from_sqlx_mysql_pool(pool)
+    }
+}
+
+/// Which database a log would live in.
+///
+/// # Errors
+/// With what to do where the connection is none that a log can live on.
+pub(super) fn backend_of(users: &DatabaseConnection) -> Result<DbBackend, &'static str> {
+    match &users.inner {
+        #[cfg(feature = "sqlx-postgres")]
+        DatabaseConnectionType::SqlxPostgresPoolConnection(_) => Ok(DbBackend::Postgres),
+        #[cfg(feature = "sqlx-mysql")]
+        DatabaseConnectionType::SqlxMySqlPoolConnection(_) => Ok(DbBackend::MySql),
+        #[cfg(feature = "sqlx-sqlite")]
+        DatabaseConnectionType::SqlxSqlitePoolConnection(_) => Ok(DbBackend::Sqlite),
+        DatabaseConnectionType::Disconnected => {
+            Err("expected a connection to a database, found one that was never connected")
+        }
+        #[allow(unreachable_patterns, reason = "which kinds there are depends on SeaORM's features")]
+        _ => Err("expected a pool of sqlx to PostgreSQL, MySQL or SQLite whose feature of outbox-seaorm \
+                  (`sqlx-postgres`, `sqlx-mysql`, `sqlx-sqlite`) is on, found a mock, a proxy or another driver: \
+                  a relay needs a real database; test with the in-memory log instead"),
+    }
+}
+
+/// A small pool whose connections are tried before use only where they were idle long enough for the server to
+/// have ended them: else each statement would cost two round trips.
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
+fn own_pool<DB: sqlx::Database>(timeout: &Arc<IdleTimeout>) -> sqlx::pool::PoolOptions<DB> {
+    use sqlx::Connection as _;
+
+    let timeout = timeout.clone();
+    sqlx::pool::PoolOptions::<DB>::new()
+        .max_connections(MAX_CONNECTIONS)
+        .min_connections(0)
+        .acquire_timeout(Duration::from_secs(10))
+        .idle_timeout(Duration::from_secs(60))
+        .test_before_acquire(false)
+        .before_acquire(move |connection, meta| {
+            let outdated = timeout.changed_after(meta.age);
+            Box::pin(async move {
+                if outdated {
+                    return Ok(false);
+                }
+                if meta.idle_for > Duration::from_millis(300) {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+}
+
+/// How long a session may sit in a transaction: below a third of the shortest lease. Without it a leader that
+/// freezes inside its flush keeps its lock on the subscription's row and nobody can ever take over.
+#[derive(Debug)]
+struct IdleTimeout {
+    /// The timeout, and when it last became shorter.
+    state: Mutex<(Duration, Instant)>,
+}
+
+impl Default for IdleTimeout {
+    fn default() -> Self {
+        Self { state: Mutex::new((LONGEST_LEASE * 3 / 10, Instant::now())) }
+    }
+}
+
+impl IdleTimeout {
+    fn shorten_for(&self, lease: Duration) {
+        let wanted = (lease * 3 / 10).max(Duration::from_millis(50));
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted < state.0 {
+            *state = (wanted, Instant::now());
+        }
+    }
+
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
+    fn get(&self) -> Duration {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Whether it became shorter since a connection of this age was opened.
+    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
+    fn changed_after(&self, age: Duration) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1.elapsed() < age
+    }
+}

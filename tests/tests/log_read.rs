@@ -1,0 +1,190 @@
+//! Reading pages of the log: what a row becomes, the anchor, holes and limits.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use outbox_core::{
+    log::{EventLog as _, ReadRequest, RowKind},
+    publisher::Topics,
+};
+use outbox_seaorm::{SeaOrmLog, tables::event};
+use outbox_tests::{
+    events::{numbers, order_event, read, run, seqs, store},
+    on_each_database,
+};
+use sea_orm::{ActiveModelTrait as _, EntityTrait as _, Set, TransactionTrait as _};
+
+on_each_database!(an_event_comes_back_as_it_was_stored, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let occurred_at: DateTime<Utc> = "2031-02-03T04:05:06.123456Z".parse()?;
+    let stored = event::ActiveModel {
+        event_version: Set(7),
+        payload: Set(r#"{"name":"żółw 🐢","quote":"it's \\ \"","nested":{"a":[1,2,3]}}"#.into()),
+        headers: Set(Some(r#"{"correlationid":"𝒳-1"}"#.into())),
+        aggregate_id: Set(Some("Zoë/🦀".into())),
+        occurred_at: Set(occurred_at),
+        ..order_event("", "")
+    }
+    .insert(&test.db)
+    .await?;
+    let large = "🐘".repeat(256 * 1024);
+    let large_seq = order_event("large", &format!("\"{large}\"")).insert(&test.db).await?.seq;
+    let bare =
+        event::ActiveModel { aggregate_type: Set(None), aggregate_id: Set(None), ..order_event("", "null") }
+            .insert(&test.db)
+            .await?;
+
+    let page = read(&log, 0, &seqs(""), 10).await?;
+    assert_eq!(page.anchor, None);
+    assert_eq!(numbers(&page), [stored.seq, large_seq, bare.seq]);
+    let messages: Vec<_> = page
+        .rows
+        .iter()
+        .map(|row| match &row.kind {
+            RowKind::Event { message, scheduled_for: None } => message.clone(),
+            other => panic!("expected an event that is not scheduled, found {other:?}"),
+        })
+        .collect();
+    let first = &messages[0];
+    assert_eq!((first.id, first.event_version, first.topic.as_str()), (stored.id, 7, "orders"));
+    assert_eq!(first.payload, stored.payload);
+    assert_eq!(first.headers.get("correlationid"), Some("𝒳-1"));
+    assert_eq!(first.aggregate(), Some(("order", "Zoë/🦀")));
+    assert_eq!(first.occurred_at, occurred_at);
+    assert_eq!(first.created_at, stored.created_at);
+    assert_eq!(&*first.source, "/orders");
+    assert_eq!(messages[1].payload.len(), large.len() + 2);
+    assert!(messages[1].payload.contains(&large));
+    assert_eq!(messages[2].aggregate(), None);
+    Ok(())
+});
+
+on_each_database!(rows_of_other_topics_come_without_payload, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let wanted = store(&test.db, "1").await?;
+    let other = event::ActiveModel { topic: Set("o'clock \"x\"".into()), ..order_event("2", "{}") }
+        .insert(&test.db)
+        .await?;
+    let tombstone =
+        event::ActiveModel { topic: Set(String::new()), ..order_event("3", "") }.insert(&test.db).await?;
+    let (source, no_holes): (Arc<str>, _) = ("/orders".into(), seqs(""));
+    let request = |topics| ReadRequest { position: 0, unseen: &no_holes, topics, source: &source, limit: 10 };
+
+    let only_orders = Topics::Only(BTreeSet::from(["orders".into(), "payments".into()]));
+    let rows = log.read(request(&only_orders)).await?.rows;
+    assert!(matches!(&rows[0].kind, RowKind::Event { message, .. } if message.seq == wanted));
+    assert_eq!(rows[1].kind, RowKind::OtherTopic { topic: other.topic.clone() });
+    assert_eq!((rows[2].id, &rows[2].kind), (tombstone.id, &RowKind::Tombstone));
+
+    let quoted = Topics::Only(BTreeSet::from([other.topic.clone()]));
+    let rows = log.read(request(&quoted)).await?.rows;
+    assert_eq!(rows[0].kind, RowKind::OtherTopic { topic: "orders".into() });
+    assert!(matches!(&rows[1].kind, RowKind::Event { message, .. } if message.topic == other.topic));
+
+    let none = Topics::Only(BTreeSet::new());
+    let rows = log.read(request(&none)).await?.rows;
+    assert!(matches!(rows[0].kind, RowKind::OtherTopic { .. }));
+    let rows = log.read(request(&Topics::All)).await?.rows;
+    assert_eq!(rows[2].kind, RowKind::Tombstone, "also where all topics are wanted");
+    Ok(())
+});
+
+on_each_database!(an_event_is_scheduled_while_its_time_is_ahead_of_the_databases_clock, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let ahead = (Utc::now() + TimeDelta::hours(1)).trunc_subsecs(6);
+    let past = Utc::now() - TimeDelta::seconds(60);
+    for deliver_at in [ahead, past] {
+        event::ActiveModel { deliver_at: Set(Some(deliver_at)), ..order_event("1", "{}") }
+            .insert(&test.db)
+            .await?;
+    }
+    let rows = read(&log, 0, &seqs(""), 10).await?.rows;
+    let scheduled: Vec<_> = rows
+        .iter()
+        .map(|row| match &row.kind {
+            RowKind::Event { scheduled_for, .. } => *scheduled_for,
+            other => panic!("expected an event, found {other:?}"),
+        })
+        .collect();
+    assert_eq!(scheduled, [Some(ahead), None]);
+    Ok(())
+});
+
+on_each_database!(a_full_page_ends_in_the_middle_of_the_holes, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let mut ids = Vec::new();
+    for order in 1..=12 {
+        ids.push(order_event(&order.to_string(), "{}").insert(&test.db).await?.id);
+    }
+    let holes = seqs("2-4,6,8");
+    let full = read(&log, 9, &holes, 4).await?;
+    assert_eq!(
+        numbers(&full),
+        [2, 3, 4, 6],
+        "nothing above the last row, and not the rows after the position first"
+    );
+    assert_eq!(full.anchor, Some(ids[8]), "the anchor does not count and is never cut off");
+    assert_eq!(numbers(&read(&log, 9, &holes, 6).await?), [2, 3, 4, 6, 8, 10]);
+    assert_eq!(numbers(&read(&log, 9, &holes, 50).await?), [2, 3, 4, 6, 8, 10, 11, 12]);
+    assert_eq!(numbers(&read(&log, 9, &seqs(""), 2).await?), [10, 11]);
+    assert_eq!(numbers(&read(&log, 0, &seqs(""), 2).await?), [1, 2], "a position without a row");
+    Ok(())
+});
+
+on_each_database!(the_row_at_the_position_is_read_again_where_it_was_not_settled, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let mut ids = Vec::new();
+    for order in 1..=4 {
+        ids.push(order_event(&order.to_string(), "{}").insert(&test.db).await?.id);
+    }
+    let page = read(&log, 3, &seqs("1,3"), 10).await?;
+    assert_eq!((page.anchor, numbers(&page)), (Some(ids[2]), vec![1, 3, 4]));
+    assert!(page.rows.iter().all(|row| matches!(row.kind, RowKind::Event { .. })), "with its payload");
+    let page = read(&log, 3, &seqs("1,3"), 1).await?;
+    assert_eq!((page.anchor, numbers(&page)), (Some(ids[2]), vec![1]));
+    Ok(())
+});
+
+on_each_database!(a_row_that_is_gone_is_no_anchor, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    for order in 1..=3 {
+        store(&test.db, &order.to_string()).await?;
+    }
+    run(&test.db, "DELETE FROM outbox_event WHERE seq = ?", [2.into()]).await?;
+    for holes in ["", "1"] {
+        let page = read(&log, 2, &seqs(holes), 10).await?;
+        assert_eq!(page.anchor, None);
+        assert_eq!(page.rows.last().map(|row| row.seq), Some(3));
+    }
+    Ok(())
+});
+
+on_each_database!(thousands_of_holes_are_read_by_key, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let transaction = test.db.begin().await?;
+    for chunk in 0..20 {
+        let rows = (0..500).map(|row| order_event(&format!("{}", chunk * 500 + row), "{}"));
+        event::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
+    }
+    transaction.commit().await?;
+    run(&test.db, "DELETE FROM outbox_event WHERE seq % 2 = 0 AND seq < ?", [9_000.into()]).await?;
+    let mut holes = seqs("");
+    (1..=9_500).filter(|seq| seq % 2 == 0).for_each(|seq| holes.insert(seq));
+    assert!(holes.range_count() > 4_000);
+    let page = read(&log, 9_600, &holes, 1_000).await?;
+    assert_eq!(page.rows.len(), 251 + 400, "holes from 9000 on, and the rows after the position");
+    assert_eq!(numbers(&page)[..2], [9_000, 9_002]);
+    assert!(page.anchor.is_some());
+    Ok(())
+});
+
+#[tokio::test]
+async fn a_database_in_memory_is_read_through_the_users_only_connection() -> anyhow::Result<()> {
+    let db = sea_orm::Database::connect("sqlite::memory:").await?;
+    outbox_seaorm::create_tables(&db).await?;
+    let log = SeaOrmLog::new(db.clone());
+    log.check().await?;
+    let seq = store(&db, "1").await?;
+    assert_eq!(numbers(&read(&log, 0, &seqs(""), 10).await?), [seq]);
+    Ok(())
+}
