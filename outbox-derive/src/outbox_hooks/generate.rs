@@ -171,6 +171,7 @@ fn graph(behavior: &Behavior, krate: &Path) -> TokenStream {
     };
     let insert = verb("insert_graph", "insert", quote!(Self::Row));
     let update = verb("update_graph", "update", quote!(Self::Row));
+    let save = verb("save_graph", "save", quote!(Self));
     let delete = verb("delete_graph", "delete", quote!(#p::sea_orm::DeleteResult));
     quote! {
         #[automatically_derived]
@@ -179,14 +180,11 @@ fn graph(behavior: &Behavior, krate: &Path) -> TokenStream {
 
             #insert
             #update
+            #save
             #delete
 
             fn to_row(&self) -> ::core::result::Result<Self::Row, #p::sea_orm::DbErr> {
                 #p::sea_orm::TryIntoModel::try_into_model(::core::clone::Clone::clone(self))
-            }
-
-            fn of_row(row: Self::Row) -> Self {
-                #p::sea_orm::IntoActiveModel::into_active_model(row)
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use outbox_core::event::IntoEvents;
-use sea_orm::{ActiveModelTrait, DbErr, DeleteResult};
+use sea_orm::{ActiveModelTrait, DbErr, DeleteResult, Select};
 
 use super::{
     SaveConnection,
@@ -25,6 +25,9 @@ pub trait Graph: ActiveModelTrait + Send + 'static {
     fn update_graph<C: SaveConnection>(self, db: &C)
     -> impl Future<Output = Result<Self::Row, DbErr>> + Send;
 
+    /// The builder's own `save`: other than `update`, it inserts rows of the graph that are new.
+    fn save_graph<C: SaveConnection>(self, db: &C) -> impl Future<Output = Result<Self, DbErr>> + Send;
+
     /// The builder's own `delete`.
     fn delete_graph<C: SaveConnection>(
         self,
@@ -36,9 +39,6 @@ pub trait Graph: ActiveModelTrait + Send + 'static {
     /// # Errors
     /// Where an attribute is not set.
     fn to_row(&self) -> Result<Self::Row, DbErr>;
-
-    /// The builder of a row.
-    fn of_row(row: Self::Row) -> Self;
 }
 
 /// Raises events on the save of a builder, with all that hangs on it.
@@ -103,13 +103,12 @@ impl<G: Graph> RaisedGraph<G> {
         atomic(db, Update(self.0.checked()?)).await
     }
 
-    /// Inserts where the key is not set, updates otherwise.
+    /// Inserts each row of the graph whose key is not set, updates the others.
     ///
     /// # Errors
-    /// As [`insert`](Self::insert) and [`update`](Self::update).
+    /// What the builder's own `save` says, and [`CaptureError`](super::CaptureError). Nothing is stored then.
     pub async fn save<C: SaveConnection>(self, db: &C) -> Result<G, DbErr> {
-        let row = if self.0.graph.is_update() { self.update(db).await? } else { self.insert(db).await? };
-        Ok(G::of_row(row))
+        atomic(db, Save(self.0.checked()?)).await
     }
 
     /// Deletes the graph and stores the events; where there was no row, none.
@@ -136,6 +135,15 @@ impl<G: Graph> SaveGraph<G> {
     fn checked(self) -> Result<Self, DbErr> {
         Ok(Self { raises: self.raises.checked()?, ..self })
     }
+
+    /// As for a single row: an event raised on a root that is not written needs the root's lock.
+    fn lock_unwritten(&self) -> Result<Option<Select<G::Entity>>, DbErr> {
+        if self.raises.any() && set_columns(&self.graph).is_empty() {
+            locked(&self.graph, "UpdateOne").map(Some)
+        } else {
+            Ok(None)
+        }
+    }
 }
 
 struct Insert<G: Graph>(SaveGraph<G>);
@@ -157,14 +165,36 @@ impl<G: Graph> Step for Update<G> {
     type Output = G::Row;
 
     async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<G::Row>, Failure> {
-        let SaveGraph { graph, raises } = self.0;
-        if raises.any() && set_columns(&graph).is_empty() {
-            let lock = locked(&graph, "UpdateOne")?;
+        if let Some(lock) = self.0.lock_unwritten()? {
             lock.one(db).await?.ok_or(DbErr::RecordNotUpdated)?;
         }
+        let SaveGraph { graph, raises } = self.0;
         let row = graph.update_graph(db).await?;
         let raised = raises.of(&row).map_err(Failure::after_write)?;
         log(db, Vec::new(), raised, row).await
+    }
+}
+
+struct Save<G: Graph>(SaveGraph<G>);
+
+impl<G: Graph> Step for Save<G> {
+    type Output = G;
+
+    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<G>, Failure> {
+        if self.0.graph.is_update()
+            && let Some(lock) = self.0.lock_unwritten()?
+        {
+            lock.one(db).await?.ok_or(DbErr::RecordNotUpdated)?;
+        }
+        let SaveGraph { graph, raises } = self.0;
+        let saved = graph.save_graph(db).await?;
+        let raised = if raises.need_row() {
+            let row = saved.to_row().map_err(Failure::after_write)?;
+            raises.of(&row)
+        } else {
+            raises.without_row()
+        };
+        log(db, Vec::new(), raised.map_err(Failure::after_write)?, saved).await
     }
 }
 
