@@ -309,3 +309,37 @@ on_each_database!(generic_code_saves_any_entity_with_its_events, async |test| {
     assert_eq!(serde_json::from_str::<PartSaved>(&told.payload)?.stock_before, Some(1));
     Ok(())
 });
+
+/// What a writer on MySQL meets that has drawn its number before the relay filled the gap, and inserts after.
+#[tokio::test]
+async fn a_number_that_a_tombstone_has_filled_is_drawn_again_once() {
+    TestDb::run(Kind::Mariadb, async |test| {
+        shop::create_tables(&test.db).await?;
+        let first = order::ActiveModel::placed().insert(&test.db).await?;
+        let txn = test.db.begin().await?;
+        let taken = |times: u8| {
+            format!(
+                "CREATE OR REPLACE TRIGGER taken BEFORE INSERT ON outbox_event FOR EACH ROW \
+                 IF COALESCE(@met, 0) < {times} THEN SET @met = COALESCE(@met, 0) + 1, NEW.seq = 1; END IF"
+            )
+        };
+        test.db.execute_unprepared(&taken(1)).await?;
+        first.clone().into_active_model().raise(noted(first.id, "drawn again")).update(&txn).await?;
+        txn.commit().await?;
+        assert_eq!(shop::types(&test.db).await?, ["order.placed", "order.noted"]);
+
+        let txn = test.db.begin().await?;
+        txn.execute_unprepared("SET @met = 0").await?;
+        test.db.execute_unprepared(&taken(2)).await?;
+        let refused = first.into_active_model().raise(noted(Uuid::nil(), "x")).update(&txn).await;
+        let refused = refused.expect_err("taken both times");
+        assert!(
+            matches!(refused.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_))),
+            "the database's own error, found {refused}"
+        );
+        txn.commit().await?;
+        assert_eq!(shop::types(&test.db).await?, ["order.placed", "order.noted"]);
+        Ok(())
+    })
+    .await;
+}
