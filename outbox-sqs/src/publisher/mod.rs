@@ -36,8 +36,8 @@ const CONCURRENCY: usize = 10;
 ///
 /// What SQS answers becomes an [`Outcome`] by its error code: throttling is
 /// [`Throttled`](Outcome::Throttled); a missing queue, bad credentials, a lost connection and an
-/// answer that cannot be read are [`Unavailable`](Outcome::Unavailable); what is too large or holds
-/// characters that SQS does not take is [`Rejected`](Outcome::Rejected); the rest is
+/// answer that cannot be read are [`Unavailable`](Outcome::Unavailable); what is too large, holds
+/// characters that SQS does not take or has no route is [`Rejected`](Outcome::Rejected); the rest is
 /// [`Failed`](Outcome::Failed). Where an answer is lost the message may have been stored: it goes
 /// again, and the consumer's inbox drops the copy.
 ///
@@ -133,11 +133,10 @@ impl Publisher for SqsPublisher {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
         let mut queues: BTreeMap<&QueueUrl, Vec<Entry>> = BTreeMap::new();
         for (index, message) in batch.iter().enumerate() {
-            // The relay asks for `topics()` and never gets here. No fault of the message's.
+            // The relay asks for `topics()` and hands over no such message.
             let Some(queue) = self.routes.get(&message.topic) else {
                 let topic = &message.topic;
-                outcomes[index] =
-                    Some(Outcome::unavailable(format_args!("no route for the topic {topic:?}")));
+                outcomes[index] = Some(Outcome::rejected(format_args!("no route for the topic {topic:?}")));
                 continue;
             };
             match Entry::new(index, message, self.format, self.max_bytes) {
