@@ -19,8 +19,8 @@ use outbox_seaorm::{
 };
 use outbox_tests::on_each_database;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, Set, prelude::Expr,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
+    PaginatorTrait as _, QueryFilter as _, Set, Statement, prelude::Expr,
 };
 use tokio::sync::oneshot;
 
@@ -178,3 +178,30 @@ on_each_database!(purge_removes_what_is_old_and_nothing_that_may_come_again, asy
     assert_eq!((left("inventory").await?, left("mail").await?), (300, 10));
     Ok(())
 });
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_duplicate_under_serializable_is_told_and_not_run() {
+    outbox_tests::TestDb::run(outbox_tests::Kind::Postgres, async |test| {
+        let name = test.url.rsplit('/').next().unwrap_or_default();
+        let serializable =
+            format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'");
+        test.db.execute_unprepared(&serializable).await?;
+        let inbox = Inbox::new(test.another_pool().await?, "inventory")?;
+        let key = MessageKey::new("/orders", "1");
+        let level = inbox
+            .process(MessageKey::new("/orders", "level"), async |txn| {
+                let row = txn
+                    .query_one_raw(Statement::from_string(DbBackend::Postgres, "SHOW transaction_isolation"));
+                row.await?
+                    .ok_or(DbErr::RecordNotFound("a setting".into()))?
+                    .try_get::<String>("", "transaction_isolation")
+            })
+            .await?;
+        assert_eq!(level, Processed::Processed("serializable".to_owned()));
+        assert_eq!(copy_beside(&inbox, Ok(())).await?, Processed::Duplicate);
+        assert_eq!(inbox.process(key, async |txn| effect(&txn, "copy").await).await?, Processed::Duplicate);
+        assert_eq!(audit::Entity::find().count(&test.db).await?, 1);
+        Ok(())
+    })
+    .await;
+}

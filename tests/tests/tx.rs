@@ -92,3 +92,32 @@ on_each_database!(a_commit_over_an_open_savepoint_is_refused_and_rolled_back, as
     assert!(notes(&test.db).await?.is_empty());
     Ok(())
 });
+
+// SeaORM ends savepoints by depth: the first of two clones that save at once would end the savepoint of the other.
+on_each_database!(savepoints_that_overlap_are_an_error_and_never_end_each_other, async |test| {
+    let txn = Tx::from(test.db.begin().await?);
+    let first = txn.begin().await?;
+    note(&first, "first").await?;
+    let second = txn.clone().begin().await?;
+    note(&second, "second").await?;
+    let refused = first.commit().await.expect_err("the second is inside of it");
+    assert!(refused.to_string().contains("reverse order"), "found {refused}");
+    assert!(second.rollback().await.is_err(), "all is over");
+    assert!(txn.commit().await.is_err(), "nothing was committed");
+    assert!(notes(&test.db).await?.is_empty());
+    Ok(())
+});
+
+on_each_database!(a_savepoint_dropped_before_the_one_inside_of_it_takes_that_along, async |test| {
+    let txn = Tx::from(test.db.begin().await?);
+    note(&txn, "outer").await?;
+    let first = txn.begin().await?;
+    note(&first, "first").await?;
+    let second = first.begin().await?;
+    note(&second, "second").await?;
+    drop(first);
+    second.commit().await?;
+    txn.commit().await?;
+    assert_eq!(notes(&test.db).await?, ["outer"]);
+    Ok(())
+});

@@ -1,6 +1,6 @@
 //! Taking a message: the insert that decides which of two copies runs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use outbox_core::consumer::MessageKey;
 use sea_orm::{
@@ -8,6 +8,8 @@ use sea_orm::{
     QueryFilter as _, QuerySelect as _, Set, SqlErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait as _, sea_query::OnConflict,
 };
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Inbox;
 use crate::{
@@ -22,9 +24,14 @@ const ATTEMPTS: u32 = 5;
 impl Inbox {
     /// Begins a transaction with the message's row in it; `None` where the message was processed before.
     pub(super) async fn claim(&self, key: MessageKey<'_>) -> Result<Option<Loan>, DbErr> {
+        let mut turn = match &self.turns {
+            // Fails only where the semaphore is closed, and nobody closes it.
+            Some(turns) => Arc::clone(turns).acquire_owned().await.ok(),
+            None => None,
+        };
         let mut attempt = 1;
         loop {
-            match self.try_claim(key).await {
+            match self.try_claim(key, &mut turn).await {
                 Err(error) if attempt < ATTEMPTS && Conflict::of(&error).is_some() => {
                     tokio::time::sleep(Duration::from_millis(5) * attempt).await;
                     attempt += 1;
@@ -34,7 +41,11 @@ impl Inbox {
         }
     }
 
-    async fn try_claim(&self, key: MessageKey<'_>) -> Result<Option<Loan>, DbErr> {
+    async fn try_claim(
+        &self,
+        key: MessageKey<'_>,
+        turn: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<Option<Loan>, DbErr> {
         let options = TransactionOptions {
             // A transaction that reads first and writes later would fail as busy, without waiting.
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -42,7 +53,7 @@ impl Inbox {
         };
         let txn = self.db.begin_with_options(options).await?;
         match self.insert(&txn, key).await {
-            Ok(true) => Ok(Some(Loan::new(txn))),
+            Ok(true) => Ok(Some(Loan::new(txn, turn.take()))),
             Ok(false) => {
                 txn.rollback().await?;
                 Ok(None)

@@ -13,7 +13,8 @@ mod purge;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, DbBackend};
+use tokio::sync::Semaphore;
 
 pub use error::{InboxNameError, PurgeError};
 
@@ -46,6 +47,8 @@ pub struct Inbox {
     db: DatabaseConnection,
     consumer: Arc<ConsumerName>,
     window: Duration,
+    /// SQLite has one writer. Those who wait for it in the database ask again and again, and in no order.
+    turns: Option<Arc<Semaphore>>,
 }
 
 impl Inbox {
@@ -55,7 +58,9 @@ impl Inbox {
     /// # Errors
     /// Where the name is not of 1 to 100 characters, or begins or ends in white space.
     pub fn new(db: DatabaseConnection, consumer: impl Into<String>) -> Result<Self, InboxNameError> {
-        Ok(Self { db, consumer: Arc::new(ConsumerName::new(consumer.into())?), window: DEFAULT_WINDOW })
+        let consumer = Arc::new(ConsumerName::new(consumer.into())?);
+        let turns = (db.get_database_backend() == DbBackend::Sqlite).then(|| Arc::new(Semaphore::new(1)));
+        Ok(Self { db, consumer, window: DEFAULT_WINDOW, turns })
     }
 
     /// How long a message is remembered. Default: 28 days. A consumer refuses to start on a source that keeps messages

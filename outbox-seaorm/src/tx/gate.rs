@@ -105,13 +105,20 @@ impl Gate {
         }
     }
 
-    /// Drops what has no owner any more; a dropped level is rolled back.
+    /// Drops what has no owner any more; a dropped level is rolled back. Savepoints nest, so one that has others
+    /// inside waits for them: SeaORM would roll back the innermost in its place.
     fn settle(&self, open: &mut Vec<(Level, DatabaseTransaction)>) {
         if self.revoked.load(Ordering::SeqCst) {
             open.clear();
         }
-        let abandoned = std::mem::take(&mut *self.abandoned.lock().unwrap_or_else(PoisonError::into_inner));
-        open.retain(|(level, _)| !abandoned.contains(level));
+        let mut abandoned = self.abandoned.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(index) =
+            open.last().and_then(|(level, _)| abandoned.iter().position(|gone| gone == level))
+        {
+            abandoned.swap_remove(index);
+            open.pop();
+        }
+        abandoned.retain(|gone| open.iter().any(|(level, _)| level == gone));
     }
 }
 
@@ -157,11 +164,22 @@ impl Entered<'_> {
         Ok(level)
     }
 
-    /// Takes a level out, to commit it or to roll it back.
-    pub(super) fn take(&mut self, level: Level) -> Result<DatabaseTransaction, DbErr> {
-        let open = self.open();
-        let index = open.iter().position(|(found, _)| *found == level).ok_or_else(over)?;
-        Ok(open.remove(index).1)
+    /// Takes a level out, to commit it or to roll it back. Only the innermost can be: SeaORM ends savepoints by
+    /// depth, so that another than the one asked for would be ended.
+    pub(super) async fn take(&mut self, level: Level) -> Result<DatabaseTransaction, DbErr> {
+        let innermost = self.open().pop_if(|(found, _)| *found == level);
+        if let Some((_, txn)) = innermost {
+            return Ok(txn);
+        }
+        if !self.open().iter().any(|(found, _)| *found == level) {
+            return Err(over());
+        }
+        self.rollback_all().await?;
+        Err(DbErr::Custom(
+            "savepoints of one transaction were not ended in the reverse order of their beginning (two at once \
+             through clones of a `Tx`?): all is rolled back; await one before the next"
+                .to_owned(),
+        ))
     }
 
     /// Whether savepoints are open.

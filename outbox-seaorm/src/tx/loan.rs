@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sea_orm::{DatabaseTransaction, DbErr};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Tx,
@@ -13,6 +14,8 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Loan {
     tx: Tx,
+    /// Where transactions take turns, this one's.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a loan could not be committed. It is rolled back then.
@@ -25,8 +28,8 @@ pub(crate) enum LoanError {
 }
 
 impl Loan {
-    pub(crate) fn new(txn: DatabaseTransaction) -> Self {
-        Self { tx: Tx::at(Gate::new(txn, EndedBy::Inbox), Level::ROOT) }
+    pub(crate) fn new(txn: DatabaseTransaction, turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self { tx: Tx::at(Gate::new(txn, EndedBy::Inbox), Level::ROOT), _turn: turn }
     }
 
     /// The handler's.
@@ -47,7 +50,7 @@ impl Loan {
             return Err(LoanError::Kept);
         }
         let mut entered = self.tx.gate().enter().await;
-        let txn = entered.take(Level::ROOT).map_err(LoanError::Database)?;
+        let txn = entered.take(Level::ROOT).await.map_err(LoanError::Database)?;
         txn.commit().await.map_err(LoanError::Database)
     }
 

@@ -93,7 +93,7 @@ impl TransactionSession for Tx {
             // Where PostgreSQL has aborted the transaction this fails, and the commit would not.
             entered.innermost()?.query_one(&Query::select().expr(Expr::val(1)).to_owned()).await?;
         }
-        entered.take(self.handle.level)?.commit().await
+        entered.take(self.handle.level).await?.commit().await
     }
 
     async fn rollback(self) -> Result<(), DbErr> {
@@ -102,7 +102,7 @@ impl TransactionSession for Tx {
         if self.handle.level == Level::ROOT {
             return entered.rollback_all().await;
         }
-        entered.take(self.handle.level)?.rollback().await
+        entered.take(self.handle.level).await?.rollback().await
     }
 }
 

@@ -7,15 +7,14 @@ use std::{
 
 use outbox_core::{
     consumer::{Delivery, HandlerError, Unknown},
-    event::NewEvent,
     message::{Headers, ReceivedMessage},
 };
-use outbox_seaorm::{Tx, tables::event};
+use outbox_seaorm::{Record as _, Tx, tables::event};
 use outbox_tests::{ScriptedSource, Told, on_each_database};
 use sea_orm::EntityTrait as _;
 
 use crate::world::{
-    OrderPlaced, StockReserved, consumer, effect, effects, inbox_rows, placed, raise, run_dry, run_until,
+    OrderPlaced, StockReserved, consumer, effect, effects, inbox_rows, placed, run_dry, run_until,
     sorted_effects,
 };
 
@@ -41,7 +40,7 @@ on_each_database!(events_raised_in_a_handler_commit_with_it_and_carry_their_caus
     source.put(&placed("o2"));
     let handler = async |event: Delivery<OrderPlaced>, txn: Tx| -> Result<(), HandlerError> {
         effect(&txn, &event.order_id).await?;
-        raise(&txn, NewEvent::of(&StockReserved { order_id: event.order_id.clone() })?).await?;
+        StockReserved { order_id: event.order_id.clone() }.record(&txn).await?;
         Ok(())
     };
     run_dry(consumer(&test, &source).on(handler), &source).await?;

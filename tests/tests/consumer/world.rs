@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use outbox_core::{
     consumer::{Consumer, ConsumerReport},
-    event::NewEvent,
     message::ReceivedMessage,
     retry::RetryPolicy,
 };
 use outbox_seaorm::{
-    Inbox, OutboxEvent, Tx,
-    tables::{audit, event, inbox_message},
+    Inbox, OutboxEvent,
+    tables::{audit, inbox_message},
 };
 use outbox_tests::{ScriptedSource, TestDb, database::until};
 use sea_orm::{
@@ -94,21 +93,4 @@ pub(crate) async fn sorted_effects(db: &DatabaseConnection) -> Result<Vec<String
 
 pub(crate) async fn inbox_rows(db: &DatabaseConnection) -> Result<u64, DbErr> {
     inbox_message::Entity::find().count(db).await
-}
-
-/// Stores an event in the handler's transaction.
-pub(crate) async fn raise(txn: &Tx, new: NewEvent) -> Result<(), DbErr> {
-    event::ActiveModel {
-        id: Set(new.id),
-        event_type: Set(new.event_type),
-        event_version: Set(1),
-        topic: Set(new.topic),
-        payload: Set(new.payload),
-        headers: Set(serde_json::to_string(&new.headers).ok()),
-        occurred_at: Set(new.occurred_at),
-        ..Default::default()
-    }
-    .insert(txn)
-    .await?;
-    Ok(())
 }
