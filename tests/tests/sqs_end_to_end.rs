@@ -13,10 +13,18 @@ use outbox_core::{
     consumer::{Consumer, Delivery, HandlerError},
     message::Message,
     publisher::{Outcome, Publisher as _},
+    relay::{Relay, Subscription},
 };
-use outbox_seaorm::{Inbox, Tx};
+use outbox_seaorm::{Inbox, SeaOrmLog, Tx};
 use outbox_sqs::{SqsPublisher, SqsSource};
-use outbox_tests::{Kind, TestDb, database::until, shop::events::OrderPlaced, sqs::TestQueue};
+use outbox_tests::{
+    Kind, TestDb,
+    database::until,
+    gate::Gate,
+    on_each_database,
+    shop::{events::OrderPlaced, order},
+    sqs::{TestQueue, client, endpoint},
+};
 use sea_orm::{ActiveModelTrait as _, ConnectionTrait as _, EntityTrait as _, Schema, Set};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -111,6 +119,74 @@ async fn copies_and_failures_over_sqs_leave_each_effect_once() {
         assert_eq!(report.processed, 50);
         assert!(report.duplicates >= 50 && report.failed >= 1, "{report:?}");
         Ok(())
+    })
+    .await;
+}
+
+// From a normal save to an effect, through an outage in the middle.
+on_each_database!(orders_saved_during_an_outage_of_sqs_are_each_reserved_once, async |shop| {
+    TestQueue::run(async |queue| {
+        outbox_tests::shop::create_tables(&shop.db).await?;
+        let inventory = inventory().await?;
+
+        let gate = Gate::in_front_of(&endpoint()).await?;
+        let (publishing, requests) = client(&gate.url());
+        let publisher = SqsPublisher::new(publishing).route("orders", &queue.url);
+        let relay = Relay::new(SeaOrmLog::new(shop.db.clone()), "/shop")
+            .subscription(Subscription::new("sqs", publisher))
+            .spawn();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let source = SqsSource::new(queue.client.clone(), &queue.url);
+        let inbox =
+            Inbox::new(inventory.db.clone(), "inventory")?.remember_for(Duration::from_secs(30 * 86_400));
+        let consumer =
+            tokio::spawn(Consumer::new(source, inbox).on(reserve).run_until(async { drop(stopped.await) }));
+
+        let mut orders = Vec::new();
+        orders.extend(save_orders(&shop, 100).await?);
+        until_reserved(&inventory, 100).await;
+
+        gate.set_closed(true);
+        let before = requests.of("SendMessageBatch");
+        orders.extend(save_orders(&shop, 100).await?);
+        until("a try in vain", Duration::from_secs(60), async || {
+            (requests.of("SendMessageBatch") > before).then_some(())
+        })
+        .await;
+        orders.extend(save_orders(&shop, 100).await?);
+        assert_eq!(reserved(&inventory).await?.len(), 100, "nothing goes through a closed gate");
+
+        gate.set_closed(false);
+        until_reserved(&inventory, 300).await;
+        until("an empty queue", Duration::from_secs(60), async || {
+            (queue.depth().await.ok()? == 0).then_some(())
+        })
+        .await;
+        relay.stop().await?;
+        drop(stop);
+        let report = consumer.await??;
+
+        orders.sort();
+        assert_eq!(reserved(&inventory).await?, orders);
+        assert_eq!(report.processed, 300);
+        println!("300 events, one outage: {} SendMessageBatch requests", requests.of("SendMessageBatch"));
+        Ok(())
+    })
+    .await;
+    Ok(())
+});
+
+async fn save_orders(shop: &TestDb, count: usize) -> Result<Vec<Uuid>> {
+    let mut orders = Vec::new();
+    for _ in 0..count {
+        orders.push(order::ActiveModel::placed().insert(&shop.db).await?.id);
+    }
+    Ok(orders)
+}
+
+async fn until_reserved(inventory: &TestDb, count: usize) {
+    until("reservations", Duration::from_secs(120), async || {
+        (reserved(inventory).await.ok()?.len() >= count).then_some(())
     })
     .await;
 }
