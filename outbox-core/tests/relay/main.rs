@@ -1,7 +1,13 @@
 //! The relay over the log in memory, on a clock that tests move.
 
+mod holes;
 mod leadership;
+mod order;
 mod outage;
+mod random;
+mod schedule;
+mod start;
+mod upkeep;
 
 use std::time::Duration;
 
@@ -40,11 +46,12 @@ fn append(log: &MemoryLog, count: usize, aggregates: usize) -> Vec<Seq> {
 
 /// Waits on the test's clock, which runs ahead while nothing else has to be done.
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..200_000 {
+    let pauses = std::iter::repeat_n(1, 20_000).chain(std::iter::repeat_n(50, 100_000));
+    for pause in pauses {
         if condition() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
     }
     panic!("waited in vain for {what}");
 }
