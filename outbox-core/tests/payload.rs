@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use outbox_core::event::{DecodeError, EventError, OutboxEvent};
 use outbox_derive::OutboxEvent;
+use proptest::{option, prelude::*};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -236,4 +237,38 @@ fn what_json_cannot_hold_is_an_error_with_serdes_reason() {
     let error = BadMap([((1, 2), 3)].into()).payload().expect_err("keys are no strings");
     let EventError::Payload { event_type: "bad.map", source } = error else { panic!("{error:?}") };
     assert_eq!(source.to_string(), "key must be a string");
+}
+
+proptest! {
+    #[test]
+    fn any_value_comes_back_under_every_tag(
+        zeta in any::<u64>(),
+        alpha in any::<i64>(),
+        note in option::of(any::<String>()),
+        zip in any::<String>(),
+        city in "\\PC*",
+        sku in "[\\x00-\\x7f]*",
+    ) {
+        let address = || Address { zip: zip.clone(), city: city.clone() };
+        let line = || Line { sku: sku.clone(), gift_note: note.clone() };
+        // The content alone, as serde writes it where there is no tag.
+        let bare = serde_json::to_string(&line()).expect("JSON");
+        let mut placed = Vec::new();
+        macro_rules! check {
+            ($event:ident) => {
+                let event = $event::LineAdded(line());
+                prop_assert_eq!(&event.payload().expect("JSON"), &bare);
+                prop_assert_eq!($event::decode("order.line", 1, &bare).expect("its own"), event);
+                let event = $event::OrderPlaced { zeta, note: note.clone(), address: address(), alpha };
+                let payload = event.payload().expect("JSON");
+                prop_assert_eq!($event::decode("order.placed", 1, &payload).expect("its own"), event);
+                placed.push(payload);
+            };
+        }
+        check!(External);
+        check!(Internal);
+        check!(Adjacent);
+        prop_assert_eq!(&placed[0], &placed[1]);
+        prop_assert_eq!(&placed[0], &placed[2]);
+    }
 }

@@ -9,7 +9,7 @@ mod outbox_hooks;
 
 use proc_macro::TokenStream;
 
-/// Makes a struct or an enum a domain event.
+#[doc = include_str!("../docs/outbox_event.md")]
 #[proc_macro_derive(OutboxEvent, attributes(outbox))]
 pub fn derive_outbox_event(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

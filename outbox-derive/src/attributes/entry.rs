@@ -33,10 +33,18 @@ impl Parse for Entry {
             None
         };
         let value = match input.parse::<Option<Token![=]>>()? {
-            Some(_) => Some(input.parse()?),
+            Some(_) => Some(bare(input.parse()?)),
             None => None,
         };
         Ok(Self { key, modifier, value })
+    }
+}
+
+/// A value that a `macro_rules` macro filled in comes in a group that nobody wrote.
+fn bare(value: Expr) -> Expr {
+    match value {
+        Expr::Group(group) => bare(*group.expr),
+        value => value,
     }
 }
 

@@ -3,7 +3,7 @@
 mod entry;
 
 use proc_macro2::TokenStream;
-use syn::{Attribute, parse::Parser, punctuated::Punctuated};
+use syn::{Attribute, Meta, parse::Parser, punctuated::Punctuated};
 
 pub(crate) use entry::Entry;
 
@@ -26,7 +26,12 @@ impl Attributes {
     pub(crate) fn collect(attributes: &[Attribute], place: Place) -> syn::Result<Self> {
         let mut entries = Vec::new();
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("outbox")) {
-            let list = attribute.meta.require_list()?;
+            let Meta::List(list) = &attribute.meta else {
+                return Err(syn::Error::new_spanned(
+                    &attribute.meta,
+                    format!("expected a list: `#[outbox({} = ..)]`", place.keys[0]),
+                ));
+            };
             entries.extend(list.parse_args_with(Punctuated::<Entry, syn::Token![,]>::parse_terminated)?);
         }
         Self::checked(entries, place)

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{DeriveInput, Fields, Path, spanned::Spanned as _};
+use syn::{DeriveInput, Expr, Fields, Path, spanned::Spanned as _};
 
 use super::{
     aggregate_id::AggregateId,
@@ -110,7 +110,7 @@ fn aggregate_id(cases: &Cases, krate: &Path) -> Option<TokenStream> {
                 display(&quote_spanned!(ty.span()=> &self.#member), ty.span(), krate)
             }
             AggregateId::Expression { expression, .. } => {
-                display(&quote!(&(#expression)), expression.span(), krate)
+                display(&reference(expression), expression.span(), krate)
             }
         },
         Cases::Enum(variants) if variants.iter().all(|variant| variant.case.aggregate_id.is_none()) => {
@@ -140,7 +140,7 @@ fn arm(variant: &Variant, krate: &Path) -> TokenStream {
         }
         Some(AggregateId::Expression { expression, .. }) => {
             let fields = bound_fields(&variant.fields);
-            let id = display(&quote!(&(#expression)), expression.span(), krate);
+            let id = display(&reference(expression), expression.span(), krate);
             quote!(Self::#ident { #fields } => #id)
         }
     }
@@ -156,6 +156,10 @@ fn bound_fields(fields: &Fields) -> TokenStream {
         }
     });
     quote!(#(#bindings),*)
+}
+
+fn reference(expression: &Expr) -> TokenStream {
+    quote_spanned!(expression.span()=> &(#expression))
 }
 
 /// The call is spanned at what it displays: so is the error where that has no `Display`.

@@ -100,7 +100,7 @@ impl Event {
         let crate_path = errors.keep(crate_path(&mut attributes)).flatten();
         let whole = errors.keep(aggregate_id::on_item(&mut attributes)).flatten();
         let defaults = errors.keep(Defaults::read(&mut attributes)).unwrap_or_default();
-        let (shape, mut names) = Shape::of(input);
+        let (shape, mut names) = Shape::of(input)?;
 
         let mut variants: Vec<Variant> = Vec::new();
         for variant in &data.variants {

@@ -26,19 +26,19 @@ pub(super) struct VariantName {
 
 impl Shape {
     /// The shape of an enum and the names of those variants that carry a tag.
-    pub(super) fn of(input: &DeriveInput) -> (Self, HashMap<Ident, VariantName>) {
+    pub(super) fn of(input: &DeriveInput) -> syn::Result<(Self, HashMap<Ident, VariantName>)> {
         let errors = Ctxt::new();
         let container = Container::from_ast(&errors, input, Derive::Serialize);
         // Serde's own derive reports these, at the same tokens.
         let _ = errors.check();
-        let Some(container) = container else { return (Self::Plain, HashMap::new()) };
+        let Some(container) = container else { return Ok((Self::Plain, HashMap::new())) };
         let attributes = &container.attrs;
         // Written as another type: what that looks like cannot be seen from here.
         if attributes.type_into().is_some()
             || attributes.type_from().is_some()
             || attributes.type_try_from().is_some()
         {
-            return (Self::Plain, HashMap::new());
+            return Ok((Self::Plain, HashMap::new()));
         }
         let shape = match attributes.tag() {
             TagType::External => Self::External,
@@ -46,9 +46,15 @@ impl Shape {
             TagType::Adjacent { tag, content } => {
                 Self::Adjacent { tag: tag.clone(), content: content.clone() }
             }
-            TagType::None => return (Self::Plain, HashMap::new()),
+            TagType::None => return Ok((Self::Plain, HashMap::new())),
         };
-        let Data::Enum(variants) = &container.data else { return (Self::Plain, HashMap::new()) };
+        let Data::Enum(variants) = &container.data else { return Ok((Self::Plain, HashMap::new())) };
+        if let Some(skipped) = variants.iter().find(|variant| variant.attrs.skip_serializing()) {
+            return Err(syn::Error::new(
+                skipped.ident.span(),
+                "serde skips this variant, so it can never be written as an event; expected one that serde writes",
+            ));
+        }
         let names = variants
             .iter()
             .filter(|variant| !variant.attrs.untagged())
@@ -62,6 +68,6 @@ impl Shape {
                 (variant.ident.clone(), name)
             })
             .collect();
-        (shape, names)
+        Ok((shape, names))
     }
 }

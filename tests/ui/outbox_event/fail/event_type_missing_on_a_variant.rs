@@ -1,0 +1,12 @@
+use outbox_seaorm::prelude::*;
+use serde::Serialize;
+
+#[derive(Serialize, OutboxEvent)]
+#[outbox(topic = "orders")]
+enum OrderEvent {
+    #[outbox(event_type = "order.placed")]
+    Placed,
+    Paid,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use outbox_seaorm::prelude::*;
+use serde::Serialize;
+
+#[derive(Serialize, OutboxEvent)]
+#[outbox(event_type = "order.placed", topic = "orders")]
+struct OrderPlaced<'a> {
+    note: &'a str,
+}
+
+fn main() {}

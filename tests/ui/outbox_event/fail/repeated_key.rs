@@ -1,0 +1,9 @@
+use outbox_seaorm::prelude::*;
+use serde::Serialize;
+
+#[derive(Serialize, OutboxEvent)]
+#[outbox(event_type = "order.placed", topic = "orders")]
+#[outbox(topic = "others")]
+struct OrderPlaced;
+
+fn main() {}

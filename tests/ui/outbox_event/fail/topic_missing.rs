@@ -1,0 +1,8 @@
+use outbox_seaorm::prelude::*;
+use serde::Serialize;
+
+#[derive(Serialize, OutboxEvent)]
+#[outbox(event_type = "order.placed")]
+struct OrderPlaced;
+
+fn main() {}

@@ -1,0 +1,14 @@
+use outbox_seaorm::prelude::*;
+use serde::Serialize;
+
+#[derive(Serialize, OutboxEvent)]
+#[outbox(topic = "orders")]
+enum OrderEvent {
+    #[outbox(event_type = "order.placed")]
+    Placed,
+    #[outbox(event_type = "order.seen")]
+    #[serde(skip)]
+    Seen,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use outbox_seaorm::prelude::*;
+use serde::Serialize;
+
+#[derive(Serialize, OutboxEvent)]
+#[outbox(event_type = "order.placed", version = 2147483648, topic = "orders")]
+struct OrderPlaced;
+
+fn main() {}
