@@ -51,16 +51,20 @@ pub(super) fn decode<E: OutboxEvent + DeserializeOwned>(
         .iter()
         .find(|kind| kind.event_type == event_type && kind.version == version)
         .ok_or_else(|| unknown::<E>(event_type, version))?;
-    let event: E = read(kind, E::SHAPE, payload).map_err(|source| DecodeError::Payload {
+    let event: E = read(kind, payload).map_err(|source| DecodeError::Payload {
         event_type: event_type.to_owned(),
         version,
         source,
     })?;
     let found = event.kind();
-    if found.event_type == event_type && found.version == version {
+    if is_same(found, kind) {
         return Ok(event);
     }
     Err(DecodeError::OtherKind { event_type: event_type.to_owned(), version, found: found.event_type })
+}
+
+fn is_same(one: &EventKind, other: &EventKind) -> bool {
+    one.event_type == other.event_type && one.version == other.version
 }
 
 fn unknown<E: OutboxEvent>(event_type: &str, version: u32) -> DecodeError {
@@ -69,17 +73,14 @@ fn unknown<E: OutboxEvent>(event_type: &str, version: u32) -> DecodeError {
     DecodeError::UnknownKind { event_type: event_type.to_owned(), version, expected: expected.join(" or ") }
 }
 
-fn read<E: DeserializeOwned>(
-    kind: &EventKind,
-    shape: PayloadShape,
-    payload: &str,
-) -> Result<E, serde_json::Error> {
+fn read<E: OutboxEvent + DeserializeOwned>(kind: &EventKind, payload: &str) -> Result<E, serde_json::Error> {
     let Some(variant) = kind.variant else { return serde_json::from_str(payload) };
-    let tagged = tagged(payload.trim(), shape, variant.deserialized, variant.unit);
+    let tagged = tagged(payload.trim(), E::SHAPE, variant.deserialized, variant.unit);
     serde_json::from_str(&tagged).or_else(|error| {
         // A `Deserialize` written by hand may know no tag. What it says of the bare payload is of no
         // use to the others.
-        serde_json::from_str(payload).map_err(|_| error)
+        let bare: Option<E> = serde_json::from_str(payload).ok();
+        bare.filter(|event| is_same(event.kind(), kind)).ok_or(error)
     })
 }
 
