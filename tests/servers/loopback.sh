@@ -9,7 +9,7 @@ servers=${OUTBOX_SERVERS_HOME:-$root/target/servers}
 say() { printf '%s\n' "$*" >&2; }
 
 fail() {
-    say "$(basename "$0"): $*"
+    say "$0: $*"
     exit 1
 }
 
