@@ -21,6 +21,8 @@ pub use inbox::Inbox;
 pub use log::SeaOrmLog;
 pub use migration::{create_tables, migrations};
 pub use outbox_core::OutboxEvent;
+#[cfg(feature = "memory")]
+pub use outbox_core::memory;
 pub use outbox_core::{
     self as core, consumer, context, event, message, publisher, relay, retry, source, wire,
 };
