@@ -47,8 +47,36 @@
 //! Order on a standard queue is best effort, by SQS's own rules. FIFO queues are refused at start:
 //! their groups and their de-duplication need a way of sending of their own.
 //!
-//! The SDK's own retries are switched off for sending, since the relay decides when to try again: two
-//! layers of retries would multiply. About 100 requests carry 1,000 messages.
+//! The SDK's own retries are switched off for sending and receiving, since the relay and the consumer
+//! decide when to try again: two layers of retries would multiply. About 100 requests carry 1,000
+//! messages when they are there at once; a trickle costs a request for what has come together.
+//!
+//! What a failure means is decided by its code, never by `SenderFault`, which says true of throttling
+//! and, on some servers, false of invalid characters:
+//!
+//! | found | outcome |
+//! |---|---|
+//! | `RequestThrottled` and its kin, also of KMS; HTTP 429 | [`Throttled`](Outcome::Throttled), with the answer's `Retry-After` |
+//! | no connection, timeout, HTTP 5xx, an answer that cannot be read or mentions no entry at all | [`Unavailable`](Outcome::Unavailable); the messages may have been stored |
+//! | missing queue, credentials, permissions, KMS keys | [`Unavailable`](Outcome::Unavailable): somebody has to act, and no message is at fault |
+//! | too large, characters that SQS does not take, no route | [`Rejected`](Outcome::Rejected), before anything is sent where that can be known |
+//! | a request that one entry may have spoilt (`BatchRequestTooLong`, ..) | its halves are sent by themselves, until the culprit is alone |
+//! | an entry that the answer does not mention while it mentions others; any other code | [`Failed`](Outcome::Failed) |
+//!
+//! # What is on the wire
+//!
+//! By default CloudEvents 1.0 as the body, with `content-type`, `id`, `source` and `type` as message
+//! attributes too, for filters and for people. With [`WireFormat::Raw`] the body is the payload alone and
+//! the attributes are the rest. SQS takes ten attributes; what does not fit travels as a JSON object in
+//! the attribute `more-attributes`, which [`SqsSource`] puts back. A `traceparent` header also becomes the
+//! `AWSTraceHeader` that X-Ray and Lambda read: the same trace id, as X-Ray writes W3C ids. An ill-formed
+//! one gives none.
+//!
+//! # The queue
+//!
+//! Give it a dead-letter queue: a message that no handler can read or process comes again until the queue's
+//! redrive policy takes it. Its retention (4 days by default) must not be longer than the inbox remembers;
+//! a consumer checks that at start where it may ask.
 
 mod attributes;
 mod classify;
@@ -62,5 +90,7 @@ mod stub;
 mod trace;
 
 pub use aws_sdk_sqs::Client;
+#[cfg(doc)]
+use outbox_core::{publisher::Outcome, wire::WireFormat};
 pub use publisher::SqsPublisher;
 pub use source::SqsSource;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::{Client, config::timeout::TimeoutConfig, types::QueueAttributeName};
 use chrono::{DateTime, Utc};
 use outbox_core::{
     message::{Message, ReceivedMessage, names},
@@ -195,6 +195,25 @@ async fn a_receive_from_sqs_that_is_dropped_loses_nothing_and_ends_at_once() {
         publish(&queue, WireFormat::CloudEvents, &[message(1)]).await;
         let incoming = receive_one(&source).await?;
         assert_eq!(decoded(&incoming).sequence, Some(1));
+        Ok(())
+    })
+    .await;
+}
+
+/// Programs set short timeouts on a client for their other requests.
+#[tokio::test]
+async fn a_long_poll_of_sqs_is_not_cut_by_the_timeouts_of_the_client() {
+    TestQueue::run(async |queue| {
+        let short = Duration::from_millis(500);
+        let timeouts = TimeoutConfig::builder()
+            .read_timeout(short)
+            .operation_attempt_timeout(short)
+            .operation_timeout(short)
+            .build();
+        let config = queue.client.config().to_builder().timeout_config(timeouts).build();
+        let source = SqsSource::new(Client::from_conf(config), &queue.url).wait(Duration::from_secs(2));
+        assert!(source.receive(10).await?.is_empty());
+        assert_eq!(queue.requests.of("ReceiveMessage"), 1);
         Ok(())
     })
     .await;

@@ -105,6 +105,14 @@ async fn a_lost_queue_is_an_outage_to_a_running_consumer_and_an_error_at_start()
 }
 
 #[tokio::test]
+async fn a_failed_receive_is_left_to_the_consumers_own_backoff() {
+    let (source, requests) = source(|_| Answer::status(503));
+    let error = source.receive(10).await.expect_err("away");
+    assert!(matches!(error, SourceError::Unavailable { .. }), "{error:?}");
+    assert_eq!(requests.count(), 1, "one attempt");
+}
+
+#[tokio::test]
 async fn settings_that_cannot_work_are_refused_at_start_by_name() {
     let (client, requests) = client(|_| Answer::body(&"{}"));
     let new = || SqsSource::new(client.clone(), QUEUE);
