@@ -4,6 +4,7 @@
 pub mod database;
 pub mod events;
 pub mod gate;
+pub mod reader;
 pub mod shop;
 pub mod source;
 pub mod sqs;

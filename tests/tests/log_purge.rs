@@ -1,0 +1,218 @@
+//! What purge takes, and what it leaves because somebody still needs it.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use outbox_core::{
+    log::{
+        AfterRetention, Due, EventLog as _, Flush, Flushed, Hold, HoldChange, HoldState, PurgeRequest,
+        Purged, StartPoint,
+    },
+    message::Seq,
+};
+use outbox_seaorm::{
+    SeaOrmLog,
+    tables::{archive, event, meta, subscription as subscriptions},
+};
+use outbox_tests::{
+    Kind, TestDb,
+    database::until,
+    events::{lead, order_event, run, seqs, subscription},
+    on_each_database,
+};
+use sea_orm::{
+    ActiveModelTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _, QueryOrder as _, Set,
+    TransactionTrait as _,
+};
+
+const DAY: PurgeRequest =
+    PurgeRequest { keep: Duration::from_secs(86_400), then: AfterRetention::Delete, chunk: 100 };
+
+/// Ten events, the first `old` of which were stored two days ago.
+async fn ten_events(test: &TestDb, old: Seq) -> anyhow::Result<Vec<event::Model>> {
+    let mut rows = Vec::new();
+    for seq in 1..=10 {
+        let mut row = order_event(&seq.to_string(), "{\"a\":\"ż 🐢\"}");
+        if seq <= old {
+            row.created_at = Set(Utc::now() - TimeDelta::days(2));
+        }
+        rows.push(row.insert(&test.db).await?);
+    }
+    Ok(rows)
+}
+
+async fn left(db: &DatabaseConnection) -> anyhow::Result<Vec<Seq>> {
+    let rows = event::Entity::find().order_by_asc(event::Column::Seq).all(db).await?;
+    Ok(rows.into_iter().map(|row| row.seq).collect())
+}
+
+async fn floor(db: &DatabaseConnection) -> anyhow::Result<Seq> {
+    Ok(meta::Entity::find_by_id(1).one(db).await?.expect("one row").floor)
+}
+
+async fn stands_at(log: &SeaOrmLog, name: &str, position: &event::Model, holes: &str) -> anyhow::Result<()> {
+    let name = subscription(name);
+    let (leader, progress) = lead(log, &name).await?;
+    let flush = Flush {
+        position: position.seq,
+        anchor: Some(position.id),
+        holes: seqs(holes),
+        previous_flush_no: progress.flush_no,
+        holds: Vec::new(),
+    };
+    assert_eq!(log.flush(&name, leader, &flush).await?, Flushed::Stored);
+    log.release(&name, leader).await?;
+    Ok(())
+}
+
+on_each_database!(nothing_goes_while_there_is_no_subscription, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    ten_events(&test, 10).await?;
+    assert_eq!(log.purge(DAY).await?, Purged { removed: 0, floor: 0, more: false });
+    assert_eq!(left(&test.db).await?.len(), 10);
+    Ok(())
+});
+
+on_each_database!(what_is_old_goes_up_to_the_slowest_subscriptions_position, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let events = ten_events(&test, 10).await?;
+    stands_at(&log, "fast", &events[9], "").await?;
+    log.register(&subscription("slow"), StartPoint::Beginning).await?;
+    assert_eq!(log.purge(DAY).await?.removed, 0, "one has read nothing yet");
+    stands_at(&log, "slow", &events[5], "").await?;
+    assert_eq!(log.purge(DAY).await?, Purged { removed: 5, floor: 5, more: false });
+    assert_eq!(left(&test.db).await?, [6, 7, 8, 9, 10], "the row at the position is the anchor and stays");
+    assert_eq!(floor(&test.db).await?, 5);
+    assert_eq!(log.purge(DAY).await?, Purged { removed: 0, floor: 5, more: false });
+    lead(&log, &subscription("slow")).await?;
+    let (_, late) = lead(&log, &subscription("later")).await?;
+    assert_eq!((late.position, late.anchor), (5, None), "a new subscription begins at the floor");
+    Ok(())
+});
+
+on_each_database!(a_hole_and_a_held_event_keep_what_is_above_them, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let events = ten_events(&test, 10).await?;
+    stands_at(&log, "sqs", &events[9], "7-8").await?;
+    let name = subscription("sqs");
+    let (leader, progress) = lead(&log, &name).await?;
+    let hold = Hold {
+        seq: 4,
+        aggregate: None,
+        state: HoldState::Dead,
+        attempts: 5,
+        due: Due::Never,
+        last_error: None,
+    };
+    let flush = |holds| Flush {
+        position: 10,
+        anchor: progress.anchor,
+        holes: progress.holes.clone(),
+        previous_flush_no: progress.flush_no,
+        holds,
+    };
+    log.flush(&name, leader, &flush(vec![HoldChange::Insert(hold)])).await?;
+    assert_eq!(log.purge(DAY).await?.floor, 3, "an operator may still want the dead one");
+    let ended = Flush { previous_flush_no: progress.flush_no + 1, ..flush(vec![HoldChange::Delete(4)]) };
+    assert_eq!(log.flush(&name, leader, &ended).await?, Flushed::Stored);
+    assert_eq!(log.purge(DAY).await?.floor, 6);
+    assert_eq!(left(&test.db).await?, [7, 8, 9, 10]);
+    Ok(())
+});
+
+on_each_database!(only_a_prefix_that_is_older_than_the_retention_goes, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let events = ten_events(&test, 5).await?;
+    // The application's clock is not asked, and one old event behind a younger one waits for it.
+    run(&test.db, "UPDATE outbox_event SET occurred_at = ?", [(Utc::now() - TimeDelta::days(9)).into()])
+        .await?;
+    run(
+        &test.db,
+        "UPDATE outbox_event SET created_at = ? WHERE seq = 8",
+        [(Utc::now() - TimeDelta::days(9)).into()],
+    )
+    .await?;
+    stands_at(&log, "sqs", &events[9], "").await?;
+    assert_eq!(log.purge(DAY).await?, Purged { removed: 5, floor: 5, more: false });
+    assert_eq!(log.purge(PurgeRequest { keep: Duration::ZERO, ..DAY }).await?.floor, 9);
+    Ok(())
+});
+
+on_each_database!(chunks_go_one_after_the_other, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let events = ten_events(&test, 10).await?;
+    stands_at(&log, "sqs", &events[9], "").await?;
+    let chunk = PurgeRequest { chunk: 4, ..DAY };
+    assert_eq!(log.purge(chunk).await?, Purged { removed: 4, floor: 4, more: true });
+    assert_eq!(log.purge(chunk).await?, Purged { removed: 4, floor: 8, more: true });
+    assert_eq!(log.purge(chunk).await?, Purged { removed: 1, floor: 9, more: false });
+    Ok(())
+});
+
+on_each_database!(the_archive_has_what_the_log_had, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let events = ten_events(&test, 10).await?;
+    stands_at(&log, "sqs", &events[9], "").await?;
+    let request = PurgeRequest { then: AfterRetention::Archive, ..DAY };
+    assert_eq!(log.purge(request).await?.removed, 9);
+    let archived = archive::Entity::find().order_by_asc(archive::Column::Seq).all(&test.db).await?;
+    assert_eq!(archived.len(), 9);
+    for (before, after) in events.iter().zip(&archived) {
+        assert_eq!(
+            (before.seq, before.id, &before.payload, before.created_at, before.occurred_at),
+            (after.seq, after.id, &after.payload, after.created_at, after.occurred_at)
+        );
+    }
+    assert_eq!(left(&test.db).await?, [10]);
+    Ok(())
+});
+
+/// An operator moves a position back while purge looks at it: whoever comes second sees what the first did.
+async fn a_rewind_is_not_purged_away(test: &TestDb) -> anyhow::Result<()> {
+    let log = SeaOrmLog::new(test.db.clone());
+    let events = ten_events(test, 10).await?;
+    stands_at(&log, "sqs", &events[9], "").await?;
+    let rewind = test.db.begin().await?;
+    rewind.execute_unprepared("UPDATE outbox_subscription SET position = 2, anchor = NULL").await?;
+    let purging = tokio::spawn({
+        let log = log.clone();
+        async move { log.purge(DAY).await }
+    });
+    // It waits for the row, or has given up waiting; either way it has taken nothing.
+    let waits = match test.kind {
+        Kind::Postgres => {
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        }
+        _ => "SELECT count(*) FROM information_schema.innodb_lock_waits",
+    };
+    until("purge to wait", Duration::from_secs(20), async || {
+        let row = test
+            .db
+            .query_one_raw(sea_orm::Statement::from_string(test.db.get_database_backend(), waits))
+            .await
+            .expect("asking")
+            .expect("a count");
+        let waiting: i64 = row.try_get_by_index(0).expect("a number");
+        (waiting > 0 || purging.is_finished()).then_some(())
+    })
+    .await;
+    rewind.commit().await?;
+    // Where the wait was too long, purge has erred and is tried again later.
+    if let Ok(purged) = purging.await? {
+        assert_eq!(purged.removed, 1);
+    }
+    assert!(log.purge(DAY).await?.floor == 1);
+    assert_eq!(left(&test.db).await?, (2..=10).collect::<Vec<_>>());
+    assert_eq!(subscriptions::Entity::find_by_id("sqs").one(&test.db).await?.expect("a row").position, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewind_is_not_purged_away_on_postgres() {
+    TestDb::run(Kind::Postgres, async |test| a_rewind_is_not_purged_away(&test).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewind_is_not_purged_away_on_mariadb() {
+    TestDb::run(Kind::Mariadb, async |test| a_rewind_is_not_purged_away(&test).await).await;
+}
