@@ -11,9 +11,15 @@ use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, Statement};
 /// Far more than a run takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Lines of the sample, and the orders in them.
-const CHANGES: i64 = 4_116;
-const ORDERS: i64 = 2_400;
+/// What an input holds.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    orders: i64,
+    changes: i64,
+}
+
+/// The input that comes with the program.
+const SAMPLE: Size = Size { orders: 2_400, changes: 4_116 };
 
 const HEADER: &str = "order_id,revision,action,customer,address,sku,quantity,total_cents";
 
@@ -127,12 +133,12 @@ const BOOKINGS: &str = "SELECT COUNT(*) FROM inventory_bookings";
 const EFFECTS: &str =
     "SELECT COUNT(*) FROM (SELECT DISTINCT order_id, revision FROM inventory_bookings) effects";
 
-/// Every change of the sample took effect, each once.
-async fn assert_all_of_the_sample_once(db: &DatabaseConnection) {
-    assert_eq!(number(db, "SELECT COUNT(*) FROM orders").await, Some(ORDERS));
-    assert_eq!(number(db, "SELECT COUNT(*) FROM order_revisions").await, Some(CHANGES));
-    assert_eq!(number(db, EFFECTS).await, Some(CHANGES), "changes that took effect");
-    assert_eq!(number(db, BOOKINGS).await, Some(CHANGES), "effects, repeated ones counted");
+/// Every change of the input took effect, each once.
+async fn assert_all_once(db: &DatabaseConnection, Size { orders, changes }: Size) {
+    assert_eq!(number(db, "SELECT COUNT(*) FROM orders").await, Some(orders));
+    assert_eq!(number(db, "SELECT COUNT(*) FROM order_revisions").await, Some(changes));
+    assert_eq!(number(db, EFFECTS).await, Some(changes), "changes that took effect");
+    assert_eq!(number(db, BOOKINGS).await, Some(changes), "effects, repeated ones counted");
 }
 
 #[tokio::test]
@@ -142,14 +148,14 @@ async fn the_sample_is_processed_once_though_messages_are_repeated() {
     assert_eq!(ended.row("lost"), 0);
     assert_eq!(ended.row("out of order"), 0);
     let repeated = ended.row("and repeated");
-    assert!(repeated > 500, "one in seven of {CHANGES} messages was sent twice, found {repeated}");
+    assert!(repeated > 500, "one in seven messages was sent twice, found {repeated}");
     assert!(ended.row("duplicates dropped") >= repeated);
     let db = Database::connect(desk.url()).await.expect("open the database");
-    assert_all_of_the_sample_once(&db).await;
+    assert_all_once(&db, SAMPLE).await;
 
     let again = run(&mut quickstart(&desk.url())).expect_code(0);
     assert!(again.stdout.contains("4116 changes had been saved by an earlier run"), "{}", again.stdout);
-    assert_all_of_the_sample_once(&db).await;
+    assert_all_once(&db, SAMPLE).await;
 }
 
 #[test]
@@ -252,10 +258,10 @@ async fn an_interruption_leaves_a_job_that_goes_on() {
     let ended = running.wait().expect_code(130);
     assert!(ended.stdout.contains("Stopped before line"), "{}", ended.stdout);
     let saved = number(&db, "SELECT COUNT(*) FROM order_revisions").await.expect("a count");
-    assert!(saved < CHANGES, "it was interrupted while it saved");
+    assert!(saved < SAMPLE.changes, "it was interrupted while it saved");
 
     run(&mut quickstart(&desk.url())).expect_code(0);
-    assert_all_of_the_sample_once(&db).await;
+    assert_all_once(&db, SAMPLE).await;
 }
 
 /// A killed leader's lease has to run out; time is moved, not spent.
@@ -264,25 +270,25 @@ async fn expire_lease(db: &DatabaseConnection) {
     db.execute_unprepared(expire).await.expect("expire the lease");
 }
 
-/// Kills the job three times at different points, then lets it finish.
-async fn survives_kills(url: &str, db: &DatabaseConnection, extra: &[&str]) {
-    for bookings in [50, 800, 2_500] {
-        let running = Running::start(quickstart(url).args(extra));
-        wait_for(db, BOOKINGS, bookings).await;
+/// Kills the job whenever so many effects are there, then lets it finish.
+async fn survives_kills(job: impl Fn() -> Command, db: &DatabaseConnection, kills: [i64; 3], size: Size) {
+    for effects in kills {
+        let running = Running::start(&mut job());
+        wait_for(db, BOOKINGS, effects).await;
         running.signal("KILL");
         assert_eq!(running.wait().code, None, "it was killed");
         expire_lease(db).await;
     }
-    let ended = run(quickstart(url).args(extra)).expect_code(0);
+    let ended = run(&mut job()).expect_code(0);
     assert_eq!(ended.row("lost"), 0);
-    assert_all_of_the_sample_once(db).await;
+    assert_all_once(db, size).await;
 }
 
 #[tokio::test]
 async fn a_kill_loses_nothing_and_repeats_no_effect() {
     let desk = Desk::new();
     let db = Database::connect(desk.url()).await.expect("open the database");
-    survives_kills(&desk.url(), &db, &[]).await;
+    survives_kills(|| quickstart(&desk.url()), &db, [50, 800, 2_500], SAMPLE).await;
 }
 
 #[cfg(not(feature = "servers"))]
@@ -294,14 +300,54 @@ fn a_build_without_servers_says_which_one_has_them() {
 
 #[cfg(feature = "servers")]
 mod servers {
-    use outbox_tests::{Kind, TestDb};
+    use outbox_tests::{
+        Kind, TestDb,
+        sqs::{self, TestQueue},
+    };
 
     use super::*;
+
+    /// The first lines of the sample: a local SQS server is slow.
+    const PART: Size = Size { orders: 365, changes: 600 };
+
+    async fn goes_through_sqs_though_it_is_killed(kind: Kind) {
+        let desk = Desk::new();
+        let sample = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/orders.csv"));
+        let sample = sample.expect("read the sample");
+        let lines: Vec<_> = sample.lines().skip(1).take(600).collect();
+        let input = desk.input(&lines);
+        TestQueue::run(async |queue| {
+            let name = queue.url.rsplit('/').next().expect("a queue's URL ends in its name");
+            TestDb::run(kind, async |test| {
+                let job = || {
+                    let mut command = quickstart(&test.url);
+                    command.arg("--file").arg(&input);
+                    command.args(["--sqs-endpoint", &sqs::endpoint(), "--queue", name]);
+                    command
+                };
+                survives_kills(job, &test.db, [20, 150, 400], PART).await;
+                Ok(())
+            })
+            .await;
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn orders_go_through_postgres_and_sqs_though_the_job_is_killed() {
+        goes_through_sqs_though_it_is_killed(Kind::Postgres).await;
+    }
+
+    #[tokio::test]
+    async fn orders_go_through_mariadb_and_sqs_though_the_job_is_killed() {
+        goes_through_sqs_though_it_is_killed(Kind::Mariadb).await;
+    }
 
     #[tokio::test]
     async fn the_sample_goes_through_postgres_though_the_job_is_killed() {
         TestDb::run(Kind::Postgres, async |test| {
-            survives_kills(&test.url, &test.db, &[]).await;
+            survives_kills(|| quickstart(&test.url), &test.db, [50, 800, 2_500], SAMPLE).await;
             Ok(())
         })
         .await;
@@ -310,7 +356,7 @@ mod servers {
     #[tokio::test]
     async fn the_sample_goes_through_mariadb_though_the_job_is_killed() {
         TestDb::run(Kind::Mariadb, async |test| {
-            survives_kills(&test.url, &test.db, &[]).await;
+            survives_kills(|| quickstart(&test.url), &test.db, [50, 800, 2_500], SAMPLE).await;
             Ok(())
         })
         .await;

@@ -1,6 +1,6 @@
 //! A standard queue of Amazon SQS, or of a local server that speaks its protocol.
 
-use std::env;
+use std::{env, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use aws_sdk_sqs::{
@@ -41,7 +41,8 @@ impl Sqs {
     }
 
     pub fn source(&self) -> SqsSource {
-        SqsSource::new(self.client.clone(), &self.queue_url)
+        // Short, so that what a killed run had received comes again soon.
+        SqsSource::new(self.client.clone(), &self.queue_url).visibility_timeout(Duration::from_secs(5))
     }
 
     /// Visible, in flight and delayed, as SQS counts them: approximately.
