@@ -13,14 +13,14 @@ use outbox_core::{
     message::ReceivedMessage,
 };
 use outbox_seaorm::{
-    Inbox,
+    Inbox, Tx,
     inbox::PurgeError,
     tables::{audit, inbox_message},
 };
 use outbox_tests::on_each_database;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
-    PaginatorTrait as _, QueryFilter as _, Set, Statement, prelude::Expr,
+    PaginatorTrait as _, QueryFilter as _, Set, Statement, TransactionTrait as _, prelude::Expr,
 };
 use tokio::sync::oneshot;
 
@@ -204,4 +204,48 @@ async fn a_duplicate_under_serializable_is_told_and_not_run() {
         Ok(())
     })
     .await;
+}
+
+// MariaDB and MySQL roll the whole transaction of a victim back: what it sends next would be stored by itself, without the
+// message's row.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_victim_of_a_deadlock_that_goes_on_writes_nothing() {
+    outbox_tests::TestDb::run(outbox_tests::Kind::Mariadb, async |test| {
+        effect(&test.db, "x").await?;
+        effect(&test.db, "y").await?;
+        let other = Tx::from(test.db.begin().await?);
+        // The database ends the one that has written less.
+        for _ in 0..50 {
+            effect(&other, "weight").await?;
+        }
+        touch(&other, "y").await?;
+        let inbox = Inbox::new(test.db.clone(), "inventory")?;
+        let outcome = inbox
+            .process(MessageKey::new("/orders", "1"), async |txn| {
+                touch(&txn, "x").await?;
+                let waiting = touch(&other, "x");
+                let (victim, survivor) = futures_util::future::join(touch(&txn, "y"), waiting).await;
+                survivor?;
+                assert!(victim.is_err(), "the handler is the victim");
+                assert!(effect(&txn, "alone").await.is_err(), "there is no transaction any more");
+                Ok::<_, DbErr>(())
+            })
+            .await;
+        assert!(matches!(outcome, Err(InboxError::TransactionAborted)), "found {outcome:?}");
+        drop(other);
+        assert_eq!(audit::Entity::find().count(&test.db).await?, 2);
+        assert_eq!(inbox_message::Entity::find().count(&test.db).await?, 0);
+        Ok(())
+    })
+    .await;
+}
+
+/// Locks a row by writing to it.
+async fn touch(txn: &Tx, what: &str) -> Result<(), DbErr> {
+    audit::Entity::update_many()
+        .col_expr(audit::Column::Actor, Expr::value("touched"))
+        .filter(audit::Column::Id.eq(if what == "x" { 1 } else { 2 }))
+        .exec(txn)
+        .await?;
+    Ok(())
 }

@@ -8,7 +8,6 @@ use sea_orm::{
     QueryFilter as _, QuerySelect as _, Set, SqlErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait as _, sea_query::OnConflict,
 };
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Inbox;
