@@ -40,6 +40,14 @@ impl Shape {
         {
             return Ok((Self::Plain, HashMap::new()));
         }
+        let Data::Enum(variants) = &container.data else { return Ok((Self::Plain, HashMap::new())) };
+        if let Some(skipped) = variants.iter().find(|variant| variant.attrs.skip_serializing()) {
+            return Err(syn::Error::new(
+                skipped.ident.span(),
+                "serde skips this variant, so it can never be written as an event; \
+                 expected one that serde writes",
+            ));
+        }
         let shape = match attributes.tag() {
             TagType::External => Self::External,
             TagType::Internal { tag } => Self::Internal { tag: tag.clone() },
@@ -48,13 +56,6 @@ impl Shape {
             }
             TagType::None => return Ok((Self::Plain, HashMap::new())),
         };
-        let Data::Enum(variants) = &container.data else { return Ok((Self::Plain, HashMap::new())) };
-        if let Some(skipped) = variants.iter().find(|variant| variant.attrs.skip_serializing()) {
-            return Err(syn::Error::new(
-                skipped.ident.span(),
-                "serde skips this variant, so it can never be written as an event; expected one that serde writes",
-            ));
-        }
         let names = variants
             .iter()
             .filter(|variant| !variant.attrs.untagged())

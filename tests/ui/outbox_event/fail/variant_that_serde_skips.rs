@@ -11,4 +11,13 @@ enum OrderEvent {
     Seen,
 }
 
+#[derive(Serialize, OutboxEvent)]
+#[outbox(topic = "orders")]
+#[serde(untagged)]
+enum Untagged {
+    #[outbox(event_type = "order.paid")]
+    #[serde(skip_serializing)]
+    Paid,
+}
+
 fn main() {}
