@@ -105,13 +105,20 @@ async fn a_writer_with_a_newer_transaction_id_than_the_last_completed_one_is_wai
     TestDb::run(Kind::Postgres, async |test| {
         test.db.execute_unprepared("CREATE TABLE elsewhere (id integer)").await?;
         let mut reader = Reader::lead(SeaOrmLog::new(test.db.clone()), "sqs").await?;
-        for _ in 0..10 {
+        for round in 0..60 {
             let older = test.db.begin().await?;
             older.execute_unprepared("INSERT INTO elsewhere VALUES (1)").await?;
             let newer = test.db.begin().await?;
             let late = store(&newer, "late").await?;
             let early = store(&older, "early").await?;
             older.commit().await?;
+            let barrier = reader.log.barrier().await?;
+            assert!(barrier.upto >= late);
+            assert!(!barrier.is_cleared_by(&reader.log.writers().await?), "the writer of {late} is not done");
+            if round > 0 {
+                newer.commit().await?;
+                continue;
+            }
             assert_eq!(reader.settle().await?, [early]);
             assert_eq!(*reader.progress.unseen(), seqs(&late.to_string()), "forgotten too early");
             newer.commit().await?;

@@ -149,13 +149,15 @@ async fn writer(db: DatabaseConnection, number: u64, transactions: u64, seed: u6
     Ok((committed, rolled_back))
 }
 
-/// Holds an unrelated transaction open for most of the run.
+/// Holds an unrelated transaction open for a third of the run. Not for all of it: a wrong proof that waits for the
+/// oldest transaction of the server would look right.
 async fn long_writer(db: DatabaseConnection, stop: tokio::sync::watch::Receiver<bool>) -> Result<()> {
     while !*stop.borrow() {
         let transaction = db.begin().await?;
         transaction.execute_unprepared("INSERT INTO elsewhere (n) VALUES (1)").await?;
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
         transaction.commit().await?;
+        tokio::time::sleep(Duration::from_millis(800)).await;
     }
     Ok(())
 }

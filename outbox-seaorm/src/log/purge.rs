@@ -18,6 +18,7 @@ pub(super) async fn purge(log: &Inner, request: PurgeRequest) -> Result<Purged, 
         return Ok(Purged { removed: 0, floor, more: false });
     };
     let chunk = log.sql.purgeable.with(&[
+        ("floor", floor.into()),
         ("before", before.into()),
         ("limit", i64::from(request.chunk.max(1)).into()),
         ("keep", micros(request.keep).into()),
@@ -29,7 +30,7 @@ pub(super) async fn purge(log: &Inner, request: PurgeRequest) -> Result<Purged, 
     let upto = too_young.map(|young| young - 1).or(last).unwrap_or(floor);
     let more = too_young.is_none() && found >= i64::from(request.chunk.max(1));
 
-    let upto = [("upto", upto.into())];
+    let upto = [("floor", floor.into()), ("upto", upto.into())];
     if request.then == AfterRetention::Archive {
         transaction.execute_raw(log.sql.archive.with(&upto)).await.map_err(LogError::database)?;
     }

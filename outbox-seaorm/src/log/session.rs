@@ -204,11 +204,12 @@ fn own_pool<DB: sqlx::Database>(timeout: &Arc<IdleTimeout>) -> sqlx::pool::PoolO
         .test_before_acquire(false)
         .before_acquire(move |connection, meta| {
             let outdated = timeout.changed_after(meta.age);
+            let may_be_gone = meta.idle_for > timeout.get() / 2;
             Box::pin(async move {
                 if outdated {
                     return Ok(false);
                 }
-                if meta.idle_for > Duration::from_millis(300) {
+                if may_be_gone {
                     connection.ping().await?;
                 }
                 Ok(true)

@@ -59,7 +59,8 @@ pub(super) struct Sql {
     pub(super) lock_subscriptions: Query,
     /// The lowest held event. For each subscription one row of hold, by key.
     pub(super) lowest_hold: Query,
-    /// The end of the next chunk of purge and the first row in it that is still too young. Log by key, one chunk.
+    /// The end of the next chunk of purge and the first row in it that is still too young. Log by key, one chunk,
+    /// from the floor: what was deleted and not yet vacuumed is not met again. So with the two that follow.
     pub(super) purgeable: Query,
     /// Copies a chunk to the archive. Log by key.
     pub(super) archive: Query,

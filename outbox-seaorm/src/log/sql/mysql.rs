@@ -177,16 +177,17 @@ pub(super) fn sql() -> Sql {
         purgeable: query(
             "SELECT MAX(seq), MIN(CASE WHEN created_at > UTC_TIMESTAMP(6) - INTERVAL :keep MICROSECOND THEN seq END),
                  COUNT(*)
-             FROM (SELECT seq, created_at FROM {event} WHERE seq < :before ORDER BY seq LIMIT :limit) chunk",
+             FROM (SELECT seq, created_at FROM {event} WHERE seq > :floor AND seq < :before
+                   ORDER BY seq LIMIT :limit) chunk",
         ),
         archive: query(
             "INSERT INTO {archive} (seq, id, event_type, event_version, topic, aggregate_type, aggregate_id,
                  payload, headers, deliver_at, occurred_at, created_at)
              SELECT seq, id, event_type, event_version, topic, aggregate_type, aggregate_id,
                  payload, headers, deliver_at, occurred_at, created_at
-             FROM {event} WHERE seq <= :upto",
+             FROM {event} WHERE seq > :floor AND seq <= :upto",
         ),
-        purge: query("DELETE FROM {event} WHERE seq <= :upto"),
+        purge: query("DELETE FROM {event} WHERE seq > :floor AND seq <= :upto"),
         store_floor: query("UPDATE {meta} SET floor = :upto WHERE id = 1 AND floor < :upto"),
         check: CheckSql {
             version: query("SELECT VERSION()"),
