@@ -98,6 +98,11 @@ impl Breaker {
         }
     }
 
+    /// Whether all is well.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
     /// When the next probe may go.
     pub(super) fn reopens(&self) -> Option<Instant> {
         match self.state {

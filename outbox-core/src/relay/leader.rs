@@ -119,15 +119,12 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// Does the next thing there is to do at the log; `false` where there is none now.
+    /// Does the next thing there is to do at the log; `false` where there is none now. Reading comes last: while
+    /// there is a backlog it is always due, and the others have pauses of their own.
     async fn step(&mut self) -> Result<bool, Lapse> {
         let now = Instant::now();
         if self.flush_is_due(now) {
             self.flush().await?;
-            return Ok(true);
-        }
-        if self.has_room() && self.poll.next() <= now {
-            self.read().await?;
             return Ok(true);
         }
         if let Some(step) = self.holes.step(self.progress.unseen(), now) {
@@ -140,7 +137,14 @@ impl<'a> Leader<'a> {
             self.follow_schedule(step).await?;
             return Ok(true);
         }
-        self.tell_of_broker(now).await
+        if self.tell_of_broker(now).await? {
+            return Ok(true);
+        }
+        if self.has_room() && self.poll.next() <= now {
+            self.read().await?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Waits until there may be something to do. Whatever ends the wait, [`work`](Self::work) looks at all of it.

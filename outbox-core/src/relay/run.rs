@@ -34,6 +34,11 @@ impl Shared {
         pause_unless(&self.shutdown, pause).await;
     }
 
+    /// Runs a statement, unless the relay is stopped: then `None`, and the statement is dropped.
+    pub(super) async fn unless_stopped<T>(&self, statement: impl Future<Output = T>) -> Option<T> {
+        self.shutdown.run_until_cancelled(statement).await
+    }
+
     /// Counts a term until the guard is dropped.
     pub(super) fn leading(&self) -> LeadingGuard<'_> {
         self.leading.fetch_add(1, Ordering::Relaxed);
@@ -120,7 +125,8 @@ pub(super) async fn run(relay: Relay, stop: CancellationToken) -> Result<(), Rel
 async fn check(shared: &Shared) -> Result<(), RelayError> {
     let mut outage = Outage::new(None, &shared.config);
     while !shared.shutdown.is_cancelled() {
-        match shared.log.check().await {
+        let Some(checked) = shared.unless_stopped(shared.log.check()).await else { break };
+        match checked {
             Ok(()) => {
                 outage.answered();
                 break;

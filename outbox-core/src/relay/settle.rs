@@ -13,7 +13,8 @@ use crate::log::{HoldChange, SubscriptionState};
 /// What the subscription's row says of the broker, and what it is to say.
 #[derive(Debug)]
 pub(super) struct BrokerReport {
-    told: Option<String>,
+    /// `None` while it is not known what the row says.
+    told: Option<Option<String>>,
     current: Option<String>,
     /// Not before.
     next: Option<Instant>,
@@ -30,9 +31,14 @@ impl BrokerReport {
         self.next
     }
 
+    /// Whether nothing was told yet, and nothing is about to be.
+    fn is_first(&self) -> bool {
+        self.told.is_none() && self.next.is_none()
+    }
+
     fn set(&mut self, current: Option<String>, now: Instant) {
         self.current = current;
-        self.next = (self.current != self.told).then_some(now);
+        self.next = (self.told.as_ref() != Some(&self.current)).then_some(now);
     }
 }
 
@@ -57,8 +63,11 @@ impl Leader<'_> {
         let name = &self.reader.name;
         match failure {
             None => {
-                if self.breaker.published() == Change::Closed {
+                let is_back = self.breaker.published() == Change::Closed;
+                if is_back {
                     tracing::info!(subscription = %name, "the broker is back");
+                }
+                if is_back || (self.report.is_first() && self.breaker.is_closed()) {
                     self.report.set(None, now);
                 }
             }
@@ -87,7 +96,7 @@ impl Leader<'_> {
         let report = self.shared.log.report(&self.reader.name, self.owner, state, current.as_deref());
         match Self::while_leading(&self.lease, report).await? {
             Ok(()) => {
-                self.report.told = current;
+                self.report.told = Some(current);
                 self.report.next = None;
             }
             Err(error) => {

@@ -34,7 +34,9 @@ pub(super) async fn supervise(shared: &Shared, reader: &Reader) -> Result<(), Re
         let owner = Owner::random();
         let sent = Instant::now();
         stale = Some(owner);
-        match acquire(shared, reader, owner).await {
+        // Dropped half-way, it may have been granted: the token is given up in the end.
+        let Some(acquired) = shared.unless_stopped(acquire(shared, reader, owner)).await else { break };
+        match acquired {
             Ok(Acquired::Leader(stored)) => {
                 outage.answered();
                 lead(shared, reader, owner, sent, stored, &mut outage).await?;
@@ -60,7 +62,9 @@ pub(super) async fn supervise(shared: &Shared, reader: &Reader) -> Result<(), Re
 
 async fn register(shared: &Shared, reader: &Reader, outage: &mut Outage) -> Result<(), RelayError> {
     while !shared.shutdown.is_cancelled() {
-        match shared.log.register(&reader.name, reader.start).await {
+        let registering = shared.log.register(&reader.name, reader.start);
+        let Some(registered) = shared.unless_stopped(registering).await else { break };
+        match registered {
             Ok(()) => return Ok(()),
             Err(error) => wait_or_end(shared, outage, error).await?,
         }

@@ -19,6 +19,7 @@ enum Step {
     Commit(usize),
     RollBack(usize),
     Crash,
+    QuietCrash,
     Remember,
     GoBack,
     Read { limit: usize },
@@ -38,6 +39,7 @@ fn step(loses_history: bool) -> impl Strategy<Value = Step> {
         6 => (0..4usize).prop_map(Step::Commit),
         2 => (0..4usize).prop_map(Step::RollBack),
         1 => Just(Step::Crash),
+        1 => Just(Step::QuietCrash),
         1 => Just(Step::Remember),
         1 => Just(go_back),
         8 => (1..5usize).prop_map(|limit| Step::Read { limit }),
@@ -72,6 +74,8 @@ fn run(proof: HoleProof, steps: Vec<Step>) {
             Step::Commit(slot) => world.commit(slot),
             Step::RollBack(slot) => world.roll_back(slot),
             Step::Crash => world.crash(),
+            Step::QuietCrash if reader.would_notice() => world.crash(),
+            Step::QuietCrash => world.crash_unnoticed(),
             Step::Remember => replica = world.remember(),
             Step::GoBack => {
                 world.go_back(&replica);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use outbox_core::{
     log::{Flush, HoleProof},
     message::Seq,
-    progress::{Absence, HoleClosing, Progress},
+    progress::{Absence, HoleClosing, NextStep, Progress},
 };
 use uuid::Uuid;
 
@@ -70,12 +70,9 @@ impl Reader {
             HoleProof::SingleWriter => Absence::Proves,
         };
         let page = world.read(self.progress.position(), self.progress.unseen(), limit);
-        let absorbed = match self.progress.absorb(page, limit, absence, self.max_holes) {
-            Ok(absorbed) => absorbed,
-            Err(_) => {
-                self.reload(world);
-                return true;
-            }
+        let Ok(absorbed) = self.progress.absorb(page, limit, absence, self.max_holes) else {
+            self.reload(world);
+            return true;
         };
         self.closing.absorbed(self.progress.unseen());
         for event in &absorbed.events {
@@ -135,6 +132,13 @@ impl Reader {
             let filled = world.fill(self.progress.unseen());
             self.progress.close(&filled);
         }
+    }
+
+    /// Whether a crash of the database now must not go unnoticed. With a durable barrier it may: the numbers up
+    /// to it are not given out again. That is what the flush is for.
+    pub(crate) fn would_notice(&self) -> bool {
+        let some_hole = "1".parse().expect("a range");
+        self.sent.is_some() || self.closing.next_step(&some_hole) == NextStep::Flush
     }
 
     pub(crate) fn progress(&self) -> &Progress {

@@ -88,9 +88,14 @@ impl World {
 
     /// Open transactions are gone, and numbers drawn since the last commit come again.
     pub(crate) fn crash(&mut self) {
+        self.crash_unnoticed();
+        self.connections += 1;
+    }
+
+    /// The same, and the reader's connections come through.
+    pub(crate) fn crash_unnoticed(&mut self) {
         self.writers.clear();
         self.last = self.durable_last;
-        self.connections += 1;
     }
 
     /// What a replica that stays behind has of it.

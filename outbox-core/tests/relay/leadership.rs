@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use outbox_core::{
-    log::{Acquired, EventLog, Flush, Flushed, LogError, Owner, StartPoint, SubscriptionName},
+    log::{
+        Acquired, EventLog, Flush, Flushed, LogError, Owner, StartPoint, SubscriptionName, SubscriptionState,
+    },
     relay::{RelayConfig, RelayError},
     testing::{Answer, RecordingPublisher, ScriptedPublisher},
 };
@@ -213,4 +215,19 @@ async fn the_lease_is_renewed_while_idle_and_nothing_else_is_written() {
     assert_eq!((after.flushes, after.reports, after.proofs), (before.flushes, before.reports, before.proofs));
     assert_eq!((after.acquires, after.fills, after.due), (before.acquires, before.fills, before.due));
     relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_takes_back_what_the_old_one_said_of_the_broker() {
+    let (log, broken, healthy) = (log(), ScriptedPublisher::new(), RecordingPublisher::new());
+    broken.always(Answer::Each(outbox_core::publisher::Outcome::unavailable("gone")));
+    append(&log, 1, 1);
+    let first = spawn(&log, broken.clone());
+    let says = |state| log.subscription(NAME).is_some_and(|stored| stored.state == state);
+    until("the report", || says(SubscriptionState::BrokerDown)).await;
+    first.stop().await.expect("stops");
+    let second = spawn(&log, healthy);
+    until("the other report", || says(SubscriptionState::Running)).await;
+    assert_eq!(log.subscription(NAME).and_then(|stored| stored.last_error), None);
+    second.stop().await.expect("stops");
 }
