@@ -203,7 +203,9 @@ on_each_database!(a_clone_kept_by_a_handler_that_is_cancelled_does_not_hold_the_
         kept = kept.recv() => kept.expect("sent by the handler"),
     };
     drop(cancelled);
-    let again = inbox.process(&message("1"), async |txn| effect(&txn, "again").await).await?;
+    let key = message("1");
+    let again = inbox.process(&key, async |txn| effect(&txn, "again").await);
+    let again = tokio::time::timeout(std::time::Duration::from_secs(30), again).await??;
     assert_eq!(again, Processed::Processed(()));
     assert!(effect(&kept, "late").await.is_err());
     assert_eq!(stored(&test).await?, (1, 1, 0));

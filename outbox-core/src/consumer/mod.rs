@@ -106,8 +106,9 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
     }
 
     /// The most deliveries held at once, those that wait behind another of their group included. Default: 16. Each
-    /// running handler uses one connection of the database's pool: more than the pool has wait for one, and too
-    /// few leave the broker's latency unused.
+    /// running handler uses one connection of the database's pool. Larger than the pool: handlers wait for a
+    /// connection that a relay may need. Too small: the broker's latency is waited for. On SQLite, which has one
+    /// writer, handlers run one after the other whatever this is.
     pub fn concurrency(mut self, deliveries: usize) -> Self {
         self.concurrency = deliveries;
         self

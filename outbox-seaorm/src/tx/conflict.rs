@@ -4,6 +4,7 @@ use sea_orm::DbErr;
 
 /// What a statement's error means for its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "which of them occur depends on the databases that are built in")]
 pub(crate) enum Conflict {
     /// Another transaction was in the way; the same work given again may pass.
     Retry,

@@ -30,6 +30,8 @@ pub(crate) use loan::{Loan, LoanError};
 /// transaction that is over. So that is an error: everything is rolled back, the message comes again, and
 /// each later statement of the clone fails. Await what you spawn.
 ///
+/// Statements of clones run one after the other, as on any transaction. It does not stream.
+///
 /// To call a handler by hand, in a test, make one of a transaction of your own:
 ///
 /// ```no_run
