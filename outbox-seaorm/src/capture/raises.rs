@@ -7,9 +7,12 @@ use super::{CaptureError, record::erased};
 /// The events raised on one save of a row of type `M`.
 pub(super) struct Raises<M>(Vec<Part<M>>);
 
+/// Makes the events from the row as it was stored.
+type OfRow<M> = Box<dyn FnOnce(&M) -> Result<Vec<NewEvent>, CaptureError> + Send>;
+
 enum Part<M> {
     Ready(Result<Vec<NewEvent>, CaptureError>),
-    OfRow(Box<dyn FnOnce(&M) -> Result<Vec<NewEvent>, CaptureError> + Send>),
+    OfRow(OfRow<M>),
 }
 
 impl<M> Raises<M> {
