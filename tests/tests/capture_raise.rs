@@ -154,7 +154,8 @@ on_each_database!(saves_that_run_beside_each_other_keep_their_own_columns, async
     let mut moved = second.clone().into_active_model();
     moved.address = Set("Harbour Street 2".into());
     let (paid, moved) = tokio::join!(paid.update(&test.db), moved.update(&test.db));
-    (paid?, moved?);
+    paid?;
+    moved?;
 
     let db = test.db.clone();
     let mut spawned = second.into_active_model();

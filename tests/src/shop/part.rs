@@ -1,4 +1,5 @@
 //! A part in stock: an entity in the style before `#[sea_orm::model]`, with a key from the database.
+#![allow(clippy::redundant_closure, reason = "closures are what is tried here")]
 
 use outbox_seaorm::prelude::*;
 use sea_orm::entity::prelude::*;
