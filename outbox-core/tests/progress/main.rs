@@ -143,3 +143,26 @@ proptest! {
         run(proof, steps);
     }
 }
+
+/// What the flush between the barrier and the list of writers is for.
+#[test]
+fn a_barrier_that_is_not_durable_does_not_close_numbers_that_are_given_out_again() {
+    let mut world = World::new(false);
+    let mut reader = Reader::new(HoleProof::WriterList, &world);
+    world.write(0, 0);
+    world.commit(0);
+    reader.read(&world, 10);
+    world.write(0, 0);
+    world.write(1, 1);
+    reader.read_barrier(&world);
+    // Both are gone, and so are their numbers: nothing made them durable.
+    world.crash_unnoticed();
+    reader.list_writers(&world);
+    world.write(0, 0);
+    world.write(1, 1);
+    world.commit(1);
+    reader.read(&world, 10);
+    world.commit(0);
+    reader.read(&world, 10);
+    assert_eq!(reader.delivered.len(), 3, "number 2 was given out a second time and committed late");
+}

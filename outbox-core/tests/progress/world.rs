@@ -135,6 +135,8 @@ impl World {
                 filled.insert(seq);
             }
         }
+        // A number that is given by hand moves the counter past it.
+        self.last = self.last.max(filled.last().unwrap_or_default());
         self.durable_last = self.last;
         filled
     }

@@ -101,6 +101,7 @@ async fn a_publish_does_not_start_if_it_could_outlive_the_lease() {
     let config = RelayConfig {
         lease: Duration::from_secs(30),
         publish_timeout: Duration::from_secs(15),
+        backoff_max: Duration::from_millis(500),
         ..RelayConfig::default()
     };
     let relay = spawn_with(&log, publisher.clone(), config);
@@ -230,4 +231,39 @@ async fn a_new_leader_takes_back_what_the_old_one_said_of_the_broker() {
     until("the other report", || says(SubscriptionState::Running)).await;
     assert_eq!(log.subscription(NAME).and_then(|stored| stored.last_error), None);
     second.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_leader_publishes_nothing_more() {
+    let (log, publisher) = (log(), RecordingPublisher::new());
+    let relay = spawn(&log, publisher.clone());
+    append(&log, 1, 1);
+    drained(&log).await;
+    // Another one leads; this one has not tried to renew yet.
+    log.expire_lease(NAME);
+    let other = Owner::random();
+    assert!(matches!(log.acquire(&name(), other, Duration::from_secs(600)).await, Ok(Acquired::Leader(_))));
+    let flushes = log.counts().flushes;
+    append(&log, 1, 1);
+    until("the flush that is fenced", || log.counts().flushes > flushes).await;
+    append(&log, 5, 5);
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(publisher.seqs(), [1, 2]);
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_term_cuts_no_publish_off() {
+    let (log, publisher) = (log(), ScriptedPublisher::new().max_batch(1));
+    publisher.then(Answer::Publish);
+    publisher.always(Answer::After(Duration::from_secs(3), Box::new(Answer::Publish)));
+    append(&log, 10, 10);
+    // The first flush, of the first event, ends the term while the others are out.
+    log.lose_flush_answers(1);
+    let relay = spawn(&log, publisher.clone());
+    drained(&log).await;
+    assert_eq!(publisher.calls(), publisher.published().len(), "every publish that began has ended");
+    assert!(publisher.calls() > 10, "the term ended with batches out");
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    relay.stop().await.expect("stops");
 }

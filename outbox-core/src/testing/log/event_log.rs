@@ -237,6 +237,8 @@ impl EventLog for MemoryLog {
                 filled.insert(seq);
             }
         }
+        // A number that is given by hand moves the counter past it.
+        state.last = state.last.max(filled.last().unwrap_or_default());
         state.committed();
         Ok(filled)
     }
