@@ -101,7 +101,7 @@ on_each_server!(a_long_transaction_elsewhere_keeps_no_hole_open, async |test| {
 /// The last completed transaction is older than one that is still writing: a proof by `pg_snapshot_xmax` takes the
 /// writer for one that came later. Other databases of the server end transactions meanwhile, so it is tried some times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_writer_with_a_newer_transaction_id_than_the_last_completed_one_is_waited_for() {
+async fn a_writer_with_a_newer_transaction_id_than_the_last_completed_one_is_waited_for_on_postgres() {
     TestDb::run(Kind::Postgres, async |test| {
         test.db.execute_unprepared("CREATE TABLE elsewhere (id integer)").await?;
         let mut reader = Reader::lead(SeaOrmLog::new(test.db.clone()), "sqs").await?;
@@ -171,7 +171,7 @@ on_each_server!(numbers_that_are_given_out_again_after_a_crash_are_waited_for, a
 });
 
 #[tokio::test]
-async fn a_counter_that_was_never_used_gives_a_barrier_at_zero() {
+async fn a_counter_that_was_never_used_gives_a_barrier_at_zero_on_postgres() {
     TestDb::run(Kind::Postgres, async |test| {
         let log = SeaOrmLog::new(test.db.clone());
         assert_eq!(log.barrier().await?, outbox_core::log::Barrier::default());
@@ -197,7 +197,7 @@ async fn a_counter_that_was_never_used_gives_a_barrier_at_zero() {
 }
 
 #[tokio::test]
-async fn only_tombstones_that_went_in_are_proofs() {
+async fn only_tombstones_that_went_in_are_proofs_on_mariadb() {
     TestDb::run(Kind::Mariadb, async |test| {
         let log = SeaOrmLog::new(test.db.clone());
         let open = test.db.begin().await?;
@@ -219,7 +219,7 @@ async fn only_tombstones_that_went_in_are_proofs() {
 }
 
 #[tokio::test]
-async fn thousands_of_holes_are_filled_in_one_call() {
+async fn thousands_of_holes_are_filled_in_one_call_on_mariadb() {
     TestDb::run(Kind::Mariadb, async |test| {
         let log = SeaOrmLog::new(test.db.clone());
         test.db.execute_unprepared("ALTER TABLE outbox_event AUTO_INCREMENT = 5001").await?;
@@ -233,10 +233,37 @@ async fn thousands_of_holes_are_filled_in_one_call() {
     .await;
 }
 
+/// A lock on a gap shows in no reading of rows, so the tombstone waits for it; the holes beside it are filled.
+#[tokio::test]
+async fn a_lock_on_one_hole_leaves_the_others_to_be_filled_on_mariadb() {
+    TestDb::run(Kind::Mariadb, async |test| {
+        let log = SeaOrmLog::new(test.db.clone());
+        for order in 1..=9 {
+            store(&test.db, &order.to_string()).await?;
+        }
+        run(&test.db, "DELETE FROM outbox_event WHERE seq IN (2, 4, 6, 8)", []).await?;
+        let locking = test.db.begin_with_config(Some(sea_orm::IsolationLevel::RepeatableRead), None).await?;
+        locking.execute_unprepared("SELECT * FROM outbox_event WHERE seq = 4 FOR UPDATE").await?;
+        let mut gone = seqs("");
+        until("the holes beside it", Duration::from_secs(120), async || {
+            let mut open = seqs("2,4,6,8");
+            open.remove_all(&gone);
+            gone.insert_all(&log.fill(&open).await.expect("a lock is no error"));
+            (gone.count() == 3).then_some(())
+        })
+        .await;
+        assert_eq!(gone, seqs("2,6,8"));
+        locking.rollback().await?;
+        assert_eq!(log.fill(&seqs("4")).await?, seqs("4"));
+        Ok(())
+    })
+    .await;
+}
+
 /// A writer that has drawn two numbers with one statement and stored only the first of them: the second has no row, not
 /// even an uncommitted one, when the tombstone goes in. Capture then repeats its statement with new numbers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_writer_that_is_slower_than_the_grace_draws_again() {
+async fn a_writer_that_is_slower_than_the_grace_draws_again_on_mariadb() {
     TestDb::run(Kind::Mariadb, async |test| {
         test.db
             .execute_unprepared(

@@ -63,10 +63,12 @@ pub(super) async fn fill(log: &Inner, holes: &SeqRanges) -> Result<SeqRanges, Lo
                 if waits >= FILL_WAITS {
                     break;
                 }
-                let (low, high) = chunk.split_at(chunk.len() / 2);
-                // A single hole with a writer in it is kept.
-                if !low.is_empty() {
-                    chunks.extend([high, low]);
+                // A single hole with a writer in it is kept. Which half is tried first is left to chance: else one
+                // lock would hide the same holes on every call.
+                if chunk.len() > 1 {
+                    let (low, high) = chunk.split_at(chunk.len() / 2);
+                    let low_first = Uuid::new_v4().as_bytes()[0] % 2 == 0;
+                    chunks.extend(if low_first { [high, low] } else { [low, high] });
                 }
             }
         }
