@@ -31,6 +31,16 @@ macro_rules! on_each_server {
     };
 }
 
+/// The counter goes back, as it does where the server forgets what it had not stored.
+async fn give_out_again(test: &TestDb, number: i64) -> anyhow::Result<()> {
+    let restart = match test.kind {
+        Kind::Postgres => format!("ALTER TABLE outbox_event ALTER COLUMN seq RESTART WITH {number}"),
+        _ => format!("ALTER TABLE outbox_event AUTO_INCREMENT = {number}"),
+    };
+    test.db.execute_unprepared(&restart).await?;
+    Ok(())
+}
+
 on_each_server!(an_event_that_commits_after_a_later_one_is_not_skipped, async |test| {
     let mut reader = Reader::lead(SeaOrmLog::new(test.db.clone()), "sqs").await?;
     let late = test.db.begin().await?;
@@ -137,11 +147,7 @@ on_each_server!(a_database_that_went_back_in_time_is_noticed_before_anything_is_
     assert_eq!(reader.settle().await?, [1, 2, 3, 4, 5]);
     // A replica that was behind takes over: the last two commits never were, and their numbers come again.
     run(&test.db, "DELETE FROM outbox_event WHERE seq > ?", [3.into()]).await?;
-    let restart = match test.kind {
-        Kind::Postgres => "ALTER TABLE outbox_event ALTER COLUMN seq RESTART WITH 4",
-        _ => "ALTER TABLE outbox_event AUTO_INCREMENT = 4",
-    };
-    test.db.execute_unprepared(restart).await?;
+    give_out_again(&test, 4).await?;
     for order in ["new 4", "new 5", "new 6"] {
         store(&test.db, order).await?;
     }
@@ -152,11 +158,48 @@ on_each_server!(a_database_that_went_back_in_time_is_noticed_before_anything_is_
     Ok(())
 });
 
+on_each_server!(a_connection_that_was_made_anew_is_counted, async |test| {
+    let log = SeaOrmLog::new(test.another_pool().await?);
+    assert_eq!(log.connections(), 0, "none before it is needed");
+    read(&log, 0, &seqs(""), 10).await?;
+    let before = log.connections();
+    assert!(before > 0);
+    // The server restarts: to its clients, all connections end. One stays, to end the others with.
+    let administrator = test.db.begin().await?;
+    let others = match test.kind {
+        Kind::Postgres => {
+            "SELECT 'SELECT pg_terminate_backend(' || pid || ')' FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        }
+        _ => {
+            "SELECT CONCAT('KILL ', id) FROM information_schema.PROCESSLIST
+             WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+        }
+    };
+    let others = sea_orm::Statement::from_string(administrator.get_database_backend(), others);
+    for other in administrator.query_all_raw(others).await? {
+        // One that has ended by itself meanwhile is no error of the test's.
+        let _ = administrator.execute_unprepared(&other.try_get_by_index::<String>(0)?).await;
+    }
+    administrator.rollback().await?;
+    until("the log to be read again", Duration::from_secs(30), async || {
+        read(&log, 0, &seqs(""), 10).await.ok().map(|_| ())
+    })
+    .await;
+    assert!(log.connections() > before, "a proof from before would speak of another world");
+    Ok(())
+});
+
 on_each_server!(numbers_that_are_given_out_again_after_a_crash_are_waited_for, async |test| {
     let mut reader = Reader::lead(SeaOrmLog::new(test.db.clone()), "sqs").await?;
     let first = store(&test.db, "1").await?;
     assert_eq!(reader.settle().await?, [first]);
-    // Number 2 was drawn and not stored when the server crashed; it is drawn again by a writer that is slow.
+    // Number 2 was drawn and not stored when the server crashed: nothing of it is left, and it is drawn again by a
+    // writer that is slow.
+    let crashed = test.db.begin().await?;
+    assert_eq!(store(&crashed, "never was").await?, 2);
+    crashed.rollback().await?;
+    give_out_again(&test, 2).await?;
     let slow = test.db.begin().await?;
     let again = store(&slow, "again").await?;
     let third = store(&test.db, "3").await?;

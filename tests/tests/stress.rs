@@ -264,6 +264,7 @@ async fn stress(test: &TestDb, transactions: u64) -> Result<()> {
     let events: Vec<event::Model> = log.into_iter().filter(|row| !row.topic.is_empty()).collect();
     assert!(committed > rolled_back * 4, "a tenth is rolled back on purpose, found {rolled_back}");
     assert!(events.len() as u64 >= committed, "{} events of {committed} commits", events.len());
+    let mut all_found = Vec::new();
     for (page, broker) in &brokers {
         let sent = broker.0.lock().expect("no panic inside").clone();
         let found = figures(&events, &sent);
@@ -277,6 +278,9 @@ async fn stress(test: &TestDb, transactions: u64) -> Result<()> {
             found.duplicated,
             found.out_of_order
         );
+        all_found.push(found);
+    }
+    for found in all_found {
         assert_eq!(found, Figures { lost: 0, duplicated: 0, out_of_order: 0 });
     }
     Ok(())

@@ -67,7 +67,7 @@ pub(super) async fn fill(log: &Inner, holes: &SeqRanges) -> Result<SeqRanges, Lo
                 // lock would hide the same holes on every call.
                 if chunk.len() > 1 {
                     let (low, high) = chunk.split_at(chunk.len() / 2);
-                    let low_first = Uuid::new_v4().as_bytes()[0] % 2 == 0;
+                    let low_first = Uuid::new_v4().as_bytes()[0] < 128;
                     chunks.extend(if low_first { [high, low] } else { [low, high] });
                 }
             }
