@@ -2,7 +2,7 @@
 
 use outbox_seaorm::{Record as _, record_all, tables::event};
 use outbox_tests::{
-    on_each_database,
+    Kind, TestDb, on_each_database,
     shop::{
         self,
         events::{OrderNoted, OrderPlaced},
@@ -92,12 +92,12 @@ on_each_database!(a_savepoint_rolled_back_three_levels_deep_takes_its_event_with
 });
 
 /// Makes every insert into the log fail.
-async fn break_log(test: &outbox_tests::TestDb) -> anyhow::Result<()> {
+async fn break_log(test: &TestDb) -> anyhow::Result<()> {
     test.db.execute_unprepared("ALTER TABLE outbox_event RENAME TO outbox_event_away").await?;
     Ok(())
 }
 
-async fn mend_log(test: &outbox_tests::TestDb) -> anyhow::Result<()> {
+async fn mend_log(test: &TestDb) -> anyhow::Result<()> {
     test.db.execute_unprepared("ALTER TABLE outbox_event_away RENAME TO outbox_event").await?;
     Ok(())
 }
@@ -131,7 +131,7 @@ on_each_database!(a_failed_insert_into_the_log_takes_the_row_of_a_joined_transac
     mend_log(&test).await?;
     assert_eq!(order::Entity::find().count(&test.db).await?, 0, "no order without its event");
     assert!(shop::log(&test.db).await?.is_empty());
-    if test.kind != outbox_tests::Kind::Postgres {
+    if test.kind != Kind::Postgres {
         committed?;
         assert_eq!(part::Entity::find().count(&test.db).await?, 1, "the rest of the transaction stands");
     }
@@ -186,3 +186,46 @@ on_each_database!(a_bulk_of_1200_events_keeps_its_order, async |test| {
     assert_eq!(event::Entity::find().count(&test.db).await?, 1_200);
     Ok(())
 });
+
+/// A deadlock ends the whole transaction on MySQL, its savepoints with it: there is none left to roll back to.
+#[tokio::test]
+async fn a_deadlock_in_a_joined_save_leaves_the_connection_usable() {
+    TestDb::run(Kind::Mariadb, async |test| {
+        shop::create_tables(&test.db).await?;
+        let first = order::ActiveModel::placed().insert(&test.db).await?;
+        let second = order::ActiveModel::placed().insert(&test.db).await?;
+        let pay = |order: &order::Model| {
+            let mut paid = order.clone().into_active_model();
+            paid.status = Set("paid".into());
+            paid
+        };
+        let (one, other) = (test.db.begin().await?, test.db.begin().await?);
+        pay(&first).update(&one).await?;
+        pay(&second).update(&other).await?;
+        let (crossed, crossing) = tokio::join!(pay(&second).update(&one), pay(&first).update(&other));
+        let (lost, won, kept) = if crossed.is_err() { (one, other, crossing) } else { (other, one, crossed) };
+        kept?;
+        // Whether the database still knows the transaction or not: after this it is gone.
+        let _ = lost.rollback().await;
+        won.commit().await?;
+        assert_eq!(shop::types(&test.db).await?[2..], ["order.paid", "order.paid"]);
+
+        let mut open = Vec::new();
+        for _ in 0..10 {
+            let txn = test.db.begin().await?;
+            order::ActiveModel::placed().insert(&txn).await?;
+            open.push(txn);
+        }
+        for txn in open {
+            txn.rollback().await?;
+        }
+        assert_eq!(
+            order::Entity::find().count(&test.db).await?,
+            2,
+            "every connection still has transactions"
+        );
+        assert_eq!(shop::log(&test.db).await?.len(), 4);
+        Ok(())
+    })
+    .await;
+}

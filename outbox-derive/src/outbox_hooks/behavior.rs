@@ -19,11 +19,7 @@ pub(super) struct Behavior {
 impl Behavior {
     pub(super) fn read(item: TokenStream) -> syn::Result<Self> {
         const EXPECTED: &str = "expected `impl ActiveModelBehavior for ActiveModel { .. }`";
-        let item: ItemImpl = syn::parse2(item).map_err(|error| {
-            let mut told = syn::Error::new(error.span(), format!("`#[outbox_hooks]` {EXPECTED}"));
-            told.combine(error);
-            told
-        })?;
+        let item: ItemImpl = syn::parse2(item).map_err(|error| syn::Error::new(error.span(), EXPECTED))?;
         match &item.trait_ {
             Some((None, path, _))
                 if path.segments.last().is_some_and(|last| last.ident == "ActiveModelBehavior") => {}

@@ -20,7 +20,7 @@ use crate::Tx;
     message = "`{Self}` is not a transaction: the event could outlive or miss the write that it tells of",
     label = "expected a transaction",
     note = "begin one: `let txn = db.begin().await?;`, write, `event.record(&txn).await?`, `txn.commit().await?`",
-    note = "a transaction type of your own needs `impl outbox_seaorm::InTransaction for {Self} {{}}`"
+    note = "a transaction type of your own says so by `impl outbox_seaorm::InTransaction for ..`"
 )]
 pub trait InTransaction: ConnectionTrait {}
 
