@@ -113,6 +113,8 @@ async fn a_publish_does_not_start_if_it_could_outlive_the_lease() {
     ));
     append(&log, 3, 1);
     until("the first attempt", || publisher.calls() == 1).await;
+    // A flush that errs would end the term.
+    until("what was read to be flushed", || log.counts().flushes == 1).await;
     let renewed = log.counts().renewals;
     log.set_away(true);
     let calls = loop {
@@ -124,6 +126,7 @@ async fn a_publish_does_not_start_if_it_could_outlive_the_lease() {
         }
     };
     assert_eq!(log.counts().renewals, renewed);
+    assert!(calls > 3, "it went on while the lease was long enough");
     sleep(Duration::from_secs(120)).await;
     assert_eq!(publisher.calls(), calls, "nothing starts near or after the end of the lease");
     log.set_away(false);

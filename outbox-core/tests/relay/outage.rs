@@ -149,10 +149,12 @@ async fn a_flush_whose_answer_is_lost_is_neither_repeated_nor_forgotten() {
     let (log, publisher) = (log(), ScriptedPublisher::new());
     log.lose_flush_answers(3);
     append(&log, 50, 5);
+    let began = Instant::now();
     let relay = spawn(&log, publisher.clone());
     drained(&log).await;
     append(&log, 50, 5);
     drained(&log).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "a lease of its own is not waited for");
     assert_complete_and_ordered(&publisher.published(), &log.committed());
     relay.stop().await.expect("stops");
 }
