@@ -142,6 +142,8 @@ impl Sessions {
         let options = self.users.get_mysql_connection_pool().connect_options();
         let (timeout, made) = (self.timeout.clone(), self.made.clone());
         let pool = own_pool::<sqlx::MySql>(&self.timeout)
+            // The pool closes what it does not use before the server does, which would note each as aborted.
+            .idle_timeout(self.timeout.get() / 2)
             .after_connect(move |connection, _| {
                 made.fetch_add(1, Ordering::SeqCst);
                 // Whole seconds, and there is no timeout of zero.
