@@ -58,7 +58,7 @@ fn hooks_impl(behavior: &Behavior, hooks: &HookList, krate: &Path) -> TokenStrea
 
 fn of_row(hook: Option<&Expr>, krate: &Path, row: &Ident) -> TokenStream {
     match hook {
-        Some(hook) => call("of_row", hook, quote!(#row), krate),
+        Some(hook) => call("of_row", hook, &quote!(#row), krate),
         None => none(krate, row),
     }
 }
@@ -67,21 +67,21 @@ fn of_update(hook: Option<&OnUpdate>, krate: &Path, update: &Ident) -> TokenStre
     let Some(on_update) = hook else { return none(krate, update) };
     let hook = &on_update.hook;
     match on_update.call() {
-        UpdateCall::Update => call("of_update", hook, quote!(#update), krate),
-        UpdateCall::Row => call("of_row", hook, quote!(#update.row()), krate),
-        UpdateCall::Either => call("of_either", hook, quote!(#update), krate),
+        UpdateCall::Update => call("of_update", hook, &quote!(#update), krate),
+        UpdateCall::Row => call("of_row", hook, &quote!(#update.row()), krate),
+        UpdateCall::Either => call("of_either", hook, &quote!(#update), krate),
     }
 }
 
-/// A call that the compiler shows at the hook where the hook does not fit.
-fn call(function: &str, hook: &Expr, argument: TokenStream, krate: &Path) -> TokenStream {
+/// A call that the compiler shows at the hook where the hook does not fit: every token of its path stands there.
+fn call(function: &str, hook: &Expr, argument: &TokenStream, krate: &Path) -> TokenStream {
     let at = hook.span();
-    let mut krate = krate.clone();
-    for segment in &mut krate.segments {
-        segment.ident.set_span(at.resolved_at(segment.ident.span()));
-    }
     let function = Ident::new(function, at);
-    quote_spanned!(at=> #krate::__private::#function(#hook, #argument))
+    let path = quote!(#krate::__private::).into_iter().map(|mut token| {
+        token.set_span(at.resolved_at(token.span()));
+        token
+    });
+    quote_spanned!(at=> #(#path)* #function(#hook, #argument))
 }
 
 fn none(krate: &Path, row: &Ident) -> TokenStream {
