@@ -140,8 +140,9 @@ on_each_database!(a_failed_insert_into_the_log_takes_the_row_of_a_joined_transac
 
 on_each_database!(a_hook_that_fails_after_the_write_takes_the_row_with_it, async |test| {
     shop::create_tables(&test.db).await?;
+    let order = order::ActiveModel::placed().insert(&test.db).await?;
     let refused = || line::ActiveModel {
-        order_id: Set(Uuid::now_v7()),
+        order_id: Set(order.id),
         article: Set("refused after the write".into()),
         ..Default::default()
     };
@@ -150,7 +151,7 @@ on_each_database!(a_hook_that_fails_after_the_write_takes_the_row_with_it, async
     assert!(refused().insert(&txn).await.is_err());
     let _ = txn.commit().await;
     assert_eq!(line::Entity::find().count(&test.db).await?, 0);
-    assert!(shop::log(&test.db).await?.is_empty());
+    assert_eq!(shop::types(&test.db).await?, ["order.placed"]);
     Ok(())
 });
 

@@ -25,6 +25,8 @@ impl ActiveModelBehavior for ActiveModel {
     where
         C: ConnectionTrait,
     {
+        // As a hook that asks another service: others run meanwhile.
+        tokio::task::yield_now().await;
         if insert && self.quantity.is_not_set() {
             self.quantity = sea_orm::Set(1);
             return Ok(self);
