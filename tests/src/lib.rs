@@ -8,6 +8,7 @@ pub mod reader;
 pub mod shop;
 pub mod source;
 pub mod sqs;
+pub mod told;
 
 pub use database::{Kind, TestDb};
 pub use source::{ScriptedSource, Told};

@@ -9,8 +9,10 @@ use outbox_core::{
 };
 use outbox_seaorm::{SeaOrmLog, tables::event};
 use outbox_tests::{
+    Kind,
     events::{numbers, order_event, read, run, seqs, store},
     on_each_database,
+    told::errors_of,
 };
 use sea_orm::{ActiveModelTrait as _, EntityTrait as _, Set, TransactionTrait as _};
 
@@ -56,6 +58,55 @@ on_each_database!(an_event_comes_back_as_it_was_stored, async |test| {
     assert_eq!(messages[1].payload.len(), large.len() + 2);
     assert!(messages[1].payload.contains(&large));
     assert_eq!(messages[2].aggregate(), None);
+    Ok(())
+});
+
+on_each_database!(a_row_that_no_capture_wrote_stops_no_other_event, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let before = store(&test.db, "1").await?;
+    let by_hand = |headers: Option<&str>, version| event::ActiveModel {
+        headers: Set(headers.map(ToOwned::to_owned)),
+        event_version: Set(version),
+        ..order_event("2", r#"{"kept":true}"#)
+    };
+    let mut bad = Vec::new();
+    for row in [
+        by_hand(Some("{not json"), 2),
+        by_hand(Some(r#"{"tenant":7,"secret":"s3cr3t"}"#), 2),
+        by_hand(Some(r#"{"tenant":"a"}"#), -3),
+        by_hand(None, 0),
+    ] {
+        bad.push(row.insert(&test.db).await?);
+    }
+    if test.kind == Kind::Sqlite {
+        // It keeps any kind of value in any column.
+        let odd = by_hand(None, 1).insert(&test.db).await?;
+        let update = "UPDATE outbox_event SET event_version = 'two', headers = x'00ff' WHERE seq = ?";
+        run(&test.db, update, [odd.seq.into()]).await?;
+    }
+    let after = store(&test.db, "3").await?;
+
+    let (page, told) = errors_of(read(&log, 0, &seqs(""), 10)).await;
+    let page = page?;
+
+    assert_eq!(numbers(&page), (before..=after).collect::<Vec<_>>());
+    let read: Vec<_> = page.rows[1..=bad.len()]
+        .iter()
+        .map(|row| match &row.kind {
+            RowKind::Event { message, .. } => {
+                assert_eq!(message.payload, bad[0].payload);
+                (message.event_version, message.headers.get("tenant"))
+            }
+            other => panic!("expected an event, found {other:?}"),
+        })
+        .collect();
+    assert_eq!(read, [(2, None), (2, None), (1, Some("a")), (1, None)]);
+    let of_odd = if test.kind == Kind::Sqlite { 2 } else { 0 };
+    assert_eq!(told.len(), bad.len() + of_odd, "one error for each: {told:?}");
+    for (line, row) in told.iter().zip(&bad) {
+        assert!(line.contains(&format!("seq={}", row.seq)) && line.contains(&row.id.to_string()), "{line}");
+        assert!(!line.contains("s3cr3t"), "{line}");
+    }
     Ok(())
 });
 

@@ -27,7 +27,7 @@ fn held(
     subscription: &SubscriptionName,
     source: &Arc<str>,
 ) -> Result<(Hold, Message), LogError> {
-    let message = EventRow::of(row)?.into_message(source)?;
+    let message = EventRow::of(row)?.into_message(source);
     let state: String = column(row, 12)?;
     let attempts: i32 = column(row, 13)?;
     let due_at: DateTime<Utc> = column(row, 14)?;

@@ -44,7 +44,7 @@ pub(super) async fn read(log: &Inner, request: ReadRequest<'_>) -> Result<Page, 
             }
         }
         if page.rows.len() < limit {
-            page.rows.push(row.into_row(request.source)?);
+            page.rows.push(row.into_row(request.source));
         }
     }
     Ok(page)

@@ -16,12 +16,13 @@ pub(super) struct EventRow {
     pub(super) id: Uuid,
     topic: String,
     event_type: String,
-    event_version: i32,
+    /// Both may hold what no capture writes; a driver's refusal is kept, so that one row stops no other.
+    event_version: Result<i32, String>,
     aggregate_type: Option<String>,
     aggregate_id: Option<String>,
     /// `None` where the topic is not wanted.
     payload: Option<String>,
-    headers: Option<String>,
+    headers: Result<Option<String>, String>,
     scheduled_for: Option<DateTime<Utc>>,
     occurred_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
@@ -47,7 +48,7 @@ impl EventRow {
     }
 
     /// As a page has it.
-    pub(super) fn into_row(self, source: &Arc<str>) -> Result<Row, LogError> {
+    pub(super) fn into_row(self, source: &Arc<str>) -> Row {
         let (seq, id) = (self.seq, self.id);
         let kind = if self.topic.is_empty() {
             RowKind::Tombstone
@@ -55,27 +56,53 @@ impl EventRow {
             RowKind::OtherTopic { topic: self.topic }
         } else {
             let scheduled_for = self.scheduled_for;
-            RowKind::Event { message: Box::new(self.into_message(source)?), scheduled_for }
+            RowKind::Event { message: Box::new(self.into_message(source)), scheduled_for }
         };
-        Ok(Row { seq, id, kind })
+        Row { seq, id, kind }
     }
 
-    /// As a publisher gets it.
-    pub(super) fn into_message(self, source: &Arc<str>) -> Result<Message, LogError> {
-        let headers = match self.headers.as_deref() {
-            None => Headers::new(),
-            Some(text) => serde_json::from_str(text).map_err(LogError::database)?,
-        };
+    /// As a publisher gets it. A version or headers that cannot be read were written by hand: the event goes
+    /// out without them, since an error here would stop every event behind it.
+    pub(super) fn into_message(self, source: &Arc<str>) -> Message {
+        let (seq, id) = (self.seq, self.id);
+        let event_version = readable_version(self.event_version).unwrap_or_else(|error| {
+            tracing::error!(seq, %id, %error, "an event of the log has no readable version; published as version 1");
+            1
+        });
+        let headers = readable_headers(self.headers).unwrap_or_else(|error| {
+            tracing::error!(seq, %id, %error, "an event of the log has no readable headers; published without any");
+            Headers::new()
+        });
         let payload = self.payload.unwrap_or_default();
-        let mut message = Message::new(self.id, source.clone(), self.topic, self.event_type, payload);
-        message.seq = self.seq;
-        message.event_version = u32::try_from(self.event_version).map_err(LogError::database)?;
+        let mut message = Message::new(id, source.clone(), self.topic, self.event_type, payload);
+        message.seq = seq;
+        message.event_version = event_version;
         message.aggregate_type = self.aggregate_type;
         message.aggregate_id = self.aggregate_id;
         message.headers = headers;
         message.occurred_at = self.occurred_at;
         message.created_at = self.created_at;
-        Ok(message)
+        message
+    }
+}
+
+/// Versions begin with 1, on the wire too.
+fn readable_version(stored: Result<i32, String>) -> Result<u32, String> {
+    let stored = stored?;
+    match u32::try_from(stored) {
+        Ok(version) if version >= 1 => Ok(version),
+        _ => Err(format!("expected a version of at least 1, found {stored}")),
+    }
+}
+
+/// The place of an error is told and not what stands there: headers may hold what is nobody's business.
+fn readable_headers(stored: Result<Option<String>, String>) -> Result<Headers, String> {
+    match stored? {
+        None => Ok(Headers::new()),
+        Some(text) => serde_json::from_str(&text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            format!("expected a JSON object of texts, found something else at line {line} column {column}")
+        }),
     }
 }
 
@@ -95,13 +122,19 @@ where
         id: row.try_get(1)?,
         topic: row.try_get(2)?,
         event_type: row.try_get(3)?,
-        event_version: row.try_get(4)?,
+        event_version: row.try_get(4).map_err(unreadable),
         aggregate_type: row.try_get(5)?,
         aggregate_id: row.try_get(6)?,
         payload: row.try_get(7)?,
-        headers: row.try_get(8)?,
+        headers: row.try_get(8).map_err(unreadable),
         scheduled_for: row.try_get(9)?,
         occurred_at: row.try_get(10)?,
         created_at: row.try_get(11)?,
     })
+}
+
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+#[allow(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+fn unreadable(error: sqlx::Error) -> String {
+    error.to_string()
 }

@@ -1,0 +1,36 @@
+//! What a piece of work tells the log of the process.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tracing::{Level, instrument::WithSubscriber as _};
+
+/// Runs `work` and gives what it told as errors, one a line.
+pub async fn errors_of<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
+    let told = Written::default();
+    let writer = told.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(Level::ERROR)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let answer = work.with_subscriber(subscriber).await;
+    let text = String::from_utf8_lossy(&told.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    (answer, text.lines().map(ToOwned::to_owned).collect())
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
