@@ -19,8 +19,9 @@ use outbox_seaorm::{
 };
 use outbox_tests::on_each_database;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _,
-    PaginatorTrait as _, QueryFilter as _, Set, Statement, TransactionTrait as _, prelude::Expr,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbBackend, DbErr,
+    EntityTrait as _, PaginatorTrait as _, QueryFilter as _, Set, Statement, TransactionSession as _,
+    TransactionTrait as _, prelude::Expr,
 };
 use tokio::sync::oneshot;
 
@@ -235,6 +236,92 @@ async fn a_victim_of_a_deadlock_that_goes_on_writes_nothing() {
         drop(other);
         assert_eq!(audit::Entity::find().count(&test.db).await?, 2);
         assert_eq!(inbox_message::Entity::find().count(&test.db).await?, 0);
+        Ok(())
+    })
+    .await;
+}
+
+/// A row that another transaction changed after this one's snapshot: the default of newer servers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_victim_of_snapshot_isolation_that_goes_on_writes_nothing() {
+    outbox_tests::TestDb::run(outbox_tests::Kind::Mariadb, async |test| {
+        effect(&test.db, "x").await?;
+        let inbox = Inbox::new(test.db.clone(), "inventory")?;
+        let outcome = inbox
+            .process(MessageKey::new("/orders", "1"), async |txn| {
+                let error = lose_to_another(&test.db, &txn).await?;
+                assert!(error.to_string().contains("1020"), "found {error}");
+                assert!(effect(&txn, "alone").await.is_err(), "there is no transaction any more");
+                Ok::<_, DbErr>(())
+            })
+            .await;
+        assert!(matches!(outcome, Err(InboxError::TransactionAborted)), "found {outcome:?}");
+        assert_eq!(audit::Entity::find().count(&test.db).await?, 1);
+        assert_eq!(inbox_message::Entity::find().count(&test.db).await?, 0);
+
+        let own = Tx::from(test.db.begin().await?);
+        effect(&own, "gone").await?;
+        lose_to_another(&test.db, &own).await?;
+        assert!(own.commit().await.is_err(), "nothing of it is stored");
+        assert_eq!(audit::Entity::find().count(&test.db).await?, 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// Reads, lets another change a row, and writes to it: gives the error of that.
+async fn lose_to_another(db: &DatabaseConnection, txn: &Tx) -> Result<DbErr, DbErr> {
+    txn.execute_unprepared("SET SESSION innodb_snapshot_isolation = ON").await?;
+    audit::Entity::find().all(txn).await?;
+    audit::Entity::update_many()
+        .col_expr(audit::Column::Actor, Expr::value(uuid::Uuid::now_v7().to_string()))
+        .filter(audit::Column::Id.eq(1))
+        .exec(db)
+        .await?;
+    match touch(txn, "x").await {
+        Ok(()) => Err(DbErr::Custom("the row had changed since the snapshot".into())),
+        Err(error) => Ok(error),
+    }
+}
+
+/// Whether that ends the statement or the whole transaction is a setting of the server that no session can see in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_goes_on_after_a_lock_wait_timeout_writes_nothing() {
+    outbox_tests::TestDb::run(outbox_tests::Kind::Mariadb, async |test| {
+        effect(&test.db, "x").await?;
+        let other = Tx::from(test.db.begin().await?);
+        touch(&other, "x").await?;
+        let inbox = Inbox::new(test.db.clone(), "inventory")?;
+        let outcome = inbox
+            .process(MessageKey::new("/orders", "1"), async |txn| {
+                txn.execute_unprepared("SET SESSION innodb_lock_wait_timeout = 1").await?;
+                effect(&txn, "before").await?;
+                assert!(touch(&txn, "x").await.is_err(), "the other holds it");
+                assert!(effect(&txn, "after").await.is_err(), "there may be no transaction any more");
+                Ok::<_, DbErr>(())
+            })
+            .await;
+        assert!(matches!(outcome, Err(InboxError::TransactionAborted)), "found {outcome:?}");
+        drop(other);
+        assert_eq!(audit::Entity::find().count(&test.db).await?, 1);
+        assert_eq!(inbox_message::Entity::find().count(&test.db).await?, 0);
+        Ok(())
+    })
+    .await;
+}
+
+/// Nobody read whether it ended the transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_was_not_waited_for_ends_a_transaction_of_mariadb() {
+    outbox_tests::TestDb::run(outbox_tests::Kind::Mariadb, async |test| {
+        let txn = Tx::from(test.db.begin().await?);
+        effect(&txn, "before").await?;
+        let given_up =
+            tokio::time::timeout(Duration::from_millis(50), txn.execute_unprepared("SELECT SLEEP(1)"));
+        assert!(given_up.await.is_err(), "it takes a second");
+        assert!(effect(&txn, "after").await.is_err(), "there may be no transaction any more");
+        assert!(txn.commit().await.is_err(), "nothing of it is stored");
+        assert_eq!(audit::Entity::find().count(&test.db).await?, 0);
         Ok(())
     })
     .await;

@@ -8,8 +8,8 @@ use sea_orm::DbErr;
 pub(crate) enum Conflict {
     /// Another transaction was in the way; the same work given again may pass.
     Retry,
-    /// The same, and the database has already rolled the whole transaction back: what is sent now runs outside
-    /// of any (MySQL, MariaDB).
+    /// The same, and the database may already have rolled the whole transaction back: what is sent now would run
+    /// outside of any (MySQL, MariaDB).
     RolledBack,
 }
 
@@ -31,9 +31,11 @@ impl Conflict {
         #[cfg(feature = "sqlx-mysql")]
         if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
             return match error.number() {
-                // MariaDB 11 says 1020 where a snapshot isolation finds the row changed.
-                1020 | 1205 => Some(Self::Retry),
-                1213 => Some(Self::RolledBack),
+                // Row changed since the snapshot (MariaDB's `innodb_snapshot_isolation`), lock table full, deadlock.
+                1020 | 1206 | 1213 => Some(Self::RolledBack),
+                // Lock wait timeout: whether it ends the statement or the transaction is a setting of the server
+                // (`innodb_rollback_on_timeout`), and MySQL does not tell afterwards.
+                1205 => Some(Self::RolledBack),
                 _ => None,
             };
         }

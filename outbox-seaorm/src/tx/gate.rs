@@ -43,6 +43,8 @@ pub(super) struct Gate {
     /// A statement failed, or was not waited for: the database may have aborted the transaction. PostgreSQL then
     /// answers a `COMMIT` with a rollback and no error.
     doubtful: AtomicBool,
+    /// A statement was not waited for, so that nobody read its outcome.
+    unread: AtomicBool,
     next_level: AtomicU32,
     pub(super) end: EndedBy,
     pub(super) backend: DbBackend,
@@ -60,6 +62,7 @@ impl Gate {
             abandoned: std::sync::Mutex::default(),
             revoked: AtomicBool::new(false),
             doubtful: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
             next_level: AtomicU32::new(1),
             end,
         })
@@ -138,15 +141,21 @@ impl Entered<'_> {
     /// Where a statement runs; its outcome goes through [`checked`](Self::checked). All levels share one
     /// connection, so it runs in the innermost whichever handle it was given to.
     pub(super) fn innermost(&mut self) -> Result<&DatabaseTransaction, DbErr> {
+        // MySQL and MariaDB may have ended the transaction with that statement, and do not say so to the next.
+        if self.gate.backend == DbBackend::MySql && self.gate.unread.load(Ordering::SeqCst) {
+            self.open().clear();
+        }
         let open = self.open.as_ref().expect("taken only when dropped");
         let (_, txn) = open.last().ok_or_else(over)?;
         // Stays set where the statement fails or its future is dropped.
         self.was_doubtful = self.gate.doubtful.swap(true, Ordering::SeqCst);
+        self.gate.unread.store(true, Ordering::SeqCst);
         Ok(txn)
     }
 
     /// Notes what a statement's outcome says of the transaction.
     pub(super) fn checked<T>(&mut self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
+        self.gate.unread.store(false, Ordering::SeqCst);
         match &outcome {
             Ok(_) => self.gate.doubtful.store(self.was_doubtful, Ordering::SeqCst),
             // The next statement would be a transaction of its own.
@@ -207,7 +216,8 @@ impl Drop for Entered<'_> {
 
 fn over() -> DbErr {
     DbErr::Custom(
-        "the transaction is over: it was used after its end, or after the database had rolled it back"
+        "the transaction is over: it was used after its end, after the database had rolled it back, or, on MySQL \
+         and MariaDB, after a statement that was not waited for"
             .to_owned(),
     )
 }

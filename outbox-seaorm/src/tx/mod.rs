@@ -32,6 +32,12 @@ pub(crate) use loan::{Loan, LoanError};
 ///
 /// Statements of clones run one after the other, as on any transaction. It does not stream.
 ///
+/// MySQL and MariaDB end the whole transaction with some statements and run what follows outside of any. So there a
+/// `Tx` is over, and each later statement an error, after a deadlock, a lock wait timeout, a row that changed
+/// since the snapshot, and a statement whose future was dropped. What it cannot see is DDL: `CREATE`, `ALTER`,
+/// `TRUNCATE` and the like in a handler commit the message's row and what was written so far, so that a
+/// failure after it is taken for a duplicate when the message comes again. Keep DDL out of handlers.
+///
 /// To call a handler by hand, in a test, make one of a transaction of your own:
 ///
 /// ```no_run

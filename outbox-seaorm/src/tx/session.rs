@@ -90,8 +90,11 @@ impl TransactionSession for Tx {
             ));
         }
         if self.handle.level == Level::ROOT && self.gate().is_doubtful() {
-            // Where PostgreSQL has aborted the transaction this fails, and the commit would not.
-            entered.innermost()?.query_one(&Query::select().expr(Expr::val(1)).to_owned()).await?;
+            // Where PostgreSQL has aborted the transaction this fails, and the commit would not. On MySQL and MariaDB
+            // it would run outside of any; there a statement that may have ended the transaction closes the gate.
+            let outcome =
+                entered.innermost()?.query_one(&Query::select().expr(Expr::val(1)).to_owned()).await;
+            entered.checked(outcome)?;
         }
         entered.take(self.handle.level).await?.commit().await
     }
