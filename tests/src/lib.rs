@@ -12,8 +12,3 @@ pub mod told;
 
 pub use database::{Kind, TestDb};
 pub use source::{ScriptedSource, Told};
-
-/// The program of the README, compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
