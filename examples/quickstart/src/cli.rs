@@ -15,7 +15,8 @@ pub struct Cli {
     pub file: Option<PathBuf>,
 
     /// Where orders, outbox and inbox live: sqlite://, postgres:// or mysql://. Default: an SQLite file beside
-    /// the program. Started again on the same database, the job goes on where it stopped
+    /// the program. Started again on the same database, the job goes on where it stopped; after a kill it first
+    /// waits, at most 30 s, until the lease of the killed run has ended
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
 

@@ -71,7 +71,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     let store = Store::open(&cli).await?;
     let broker = Broker::open(&cli).await?;
     let db = store.db.clone();
-    let interrupted = interruption()?;
+    let interrupted = interruption();
 
     // The relay reads the log and publishes; the publisher repeats some messages on purpose.
     let publisher = Repeat::new(broker.publisher());
@@ -113,21 +113,18 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     Ok(report.exit_code())
 }
 
-/// Raised by Ctrl-C or a request to terminate. A second Ctrl-C does not wait.
-fn interruption() -> Result<CancellationToken> {
+/// Raised by Ctrl-C. A second one does not wait.
+fn interruption() -> CancellationToken {
     let raised = CancellationToken::new();
     let token = raised.clone();
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .context("cannot listen for signals")?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
+        if tokio::signal::ctrl_c().await.is_err() {
+            return; // signals cannot be listened for here: Ctrl-C is a kill then, which loses nothing either
         }
         eprintln!("interrupted: finishing what is under way; once more to leave at once");
         token.cancel();
         let _ = tokio::signal::ctrl_c().await;
         std::process::exit(130);
     });
-    Ok(raised)
+    raised
 }
