@@ -109,6 +109,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         drained: drained == Drained::Everything,
         order_is_kept: broker.keeps_order(),
     };
+    db.close().await?;
     print!("{report}\n{}", report::where_to_look_next(&store));
     Ok(report.exit_code())
 }
