@@ -1,22 +1,36 @@
-//! The source as the consumer uses it: its panics are errors.
+//! The source as the consumer uses it: its panics are errors, and no answer in time is one.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
+use tokio::time::timeout;
 
 use super::health::Health;
 use crate::source::{Incoming, Receipt, Source, SourceError};
 
+/// The longest that an answer other than a receive's is waited for.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// The shortest, however short the visibility is.
+const SHORTEST_ANSWER_TIME: Duration = Duration::from_millis(100);
+
+/// How long a source may take to start. Its own checks are to give up earlier and say what they waited for.
+const START_TIME: Duration = Duration::from_secs(30);
+
 /// The source with what is known of its state.
 pub(super) struct Broker<S> {
     source: S,
+    answer_time: Duration,
     receiving: Health,
     answering: Health,
 }
 
 impl<S: Source> Broker<S> {
     pub(super) fn new(source: S) -> Arc<Self> {
+        let third = source.visibility().map_or(ANSWER_TIME, |visibility| visibility / 3);
         Arc::new(Self {
+            // Longer, and a call that hangs would cost the deliveries that wait behind it their visibility.
+            answer_time: third.clamp(SHORTEST_ANSWER_TIME, ANSWER_TIME),
             source,
             receiving: Health::of("the source"),
             answering: Health::of("the source, for acknowledgements,"),
@@ -28,11 +42,8 @@ impl<S: Source> Broker<S> {
     }
 
     pub(super) async fn start(&self) -> Result<Option<Duration>, SourceError> {
-        contained(async {
-            self.source.start().await?;
-            self.source.retention().await
-        })
-        .await
+        in_time(START_TIME, self.source.start()).await?;
+        in_time(self.answer_time, self.source.retention()).await
     }
 
     pub(super) async fn receive(&self, max: usize) -> Result<Vec<Incoming>, SourceError> {
@@ -46,7 +57,7 @@ impl<S: Source> Broker<S> {
 
     /// Acknowledges. What the broker does not take comes again, and the inbox drops it.
     pub(super) async fn ack(&self, receipts: &[Receipt]) {
-        match contained(self.source.ack(receipts)).await {
+        match in_time(self.answer_time, self.source.ack(receipts)).await {
             Ok(left) => {
                 self.answering.up();
                 if !left.is_empty() {
@@ -65,21 +76,43 @@ impl<S: Source> Broker<S> {
 
     /// Gives back. Where that fails, the delivery comes again when its visibility ends.
     pub(super) async fn nack(&self, receipt: &Receipt, delay: Duration) {
-        self.answered(contained(self.source.nack(receipt, delay)).await);
-    }
-
-    pub(super) async fn extend(&self, receipt: &Receipt, visibility: Duration) {
-        self.answered(contained(self.source.extend(receipt, visibility)).await);
-    }
-
-    fn answered(&self, result: Result<(), SourceError>) {
-        match result {
+        match in_time(self.answer_time, self.source.nack(receipt, delay)).await {
             Ok(()) => self.answering.up(),
             Err(error) => {
                 self.answering.down(&error);
             }
         }
     }
+
+    /// Prolongs; `false` where the delivery is no longer ours, so that there is nothing to prolong.
+    pub(super) async fn extend(&self, receipt: &Receipt, visibility: Duration) -> bool {
+        match in_time(self.answer_time, self.source.extend(receipt, visibility)).await {
+            Ok(is_ours) => {
+                self.answering.up();
+                if !is_ours {
+                    tracing::debug!(
+                        receipt = %receipt.0,
+                        "a delivery's visibility ended before it was prolonged; a duplicate may come"
+                    );
+                }
+                is_ours
+            }
+            Err(error) => {
+                self.answering.down(&error);
+                true
+            }
+        }
+    }
+}
+
+/// A call that hangs must not hold what waits behind it. What it does later, if anything, is a duplicate.
+async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, SourceError>>,
+) -> Result<T, SourceError> {
+    timeout(limit, contained(work)).await.unwrap_or_else(|_| {
+        Err(SourceError::Unavailable { reason: format!("no answer within {limit:?}"), source: None })
+    })
 }
 
 /// An adapter that panics must not take the consumer down.

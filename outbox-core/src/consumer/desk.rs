@@ -10,6 +10,7 @@ use super::{
     health::{Chain, Health},
     report::{Counters, count},
     routes::{Call, Route, Routes},
+    seen::Seen,
 };
 use crate::{
     context::Context, message::ReceivedMessage, retry::RetryPolicy, source::Receipt, wire::WireError,
@@ -18,9 +19,20 @@ use crate::{
 /// One delivery as it is processed.
 pub(super) struct Parcel {
     pub(super) receipt: Receipt,
+    pub(super) broker_id: Option<String>,
     /// From 1.
     pub(super) attempt: u32,
     pub(super) message: Result<Arc<ReceivedMessage>, WireError>,
+}
+
+impl Parcel {
+    /// What a log calls it: the message's id; for one that cannot be read the broker's, and else the delivery's.
+    pub(super) fn id(&self) -> &str {
+        match &self.message {
+            Ok(message) => &message.id,
+            Err(_) => self.broker_id.as_deref().unwrap_or(&self.receipt.0),
+        }
+    }
 }
 
 /// What the broker is told.
@@ -40,6 +52,8 @@ pub(super) struct Desk<I: InboxStore> {
     pub(super) retry: RetryPolicy,
     pub(super) counters: Counters,
     pub(super) database: Health,
+    /// Messages that could not be read, and types without a handler: each is told once.
+    pub(super) told: Seen,
 }
 
 impl<I: InboxStore> Desk<I> {
@@ -48,7 +62,7 @@ impl<I: InboxStore> Desk<I> {
         let message = match &parcel.message {
             Ok(message) => message,
             Err(error) => {
-                unreadable(&parcel.receipt.0, "", parcel.attempt, error);
+                self.unreadable(parcel.id(), "", parcel.attempt, error);
                 return self.give_back(self.again(parcel.attempt));
             }
         };
@@ -70,9 +84,10 @@ impl<I: InboxStore> Desk<I> {
             Route::OtherVersions(versions) => {
                 format!("there are handlers for versions {versions:?} only")
             }
+            Route::Ignored => return self.ignored(message),
             Route::Nowhere => return self.unknown(message, attempt),
         };
-        unreadable(&message.id, &message.event_type, attempt, &refusal);
+        self.unreadable(&message.id, &message.event_type, attempt, &refusal);
         self.give_back(self.again(attempt))
     }
 
@@ -114,6 +129,9 @@ impl<I: InboxStore> Desk<I> {
             InboxError::Store(cause) => {
                 self.database.down(&*cause);
             }
+            InboxError::Refused(cause) => {
+                tracing::warn!(%id, %event_type, attempt, ?delay, error = %Chain(&*cause), "the database refused what a handler wrote; the message comes again");
+            }
             InboxError::Conflict(cause) => {
                 tracing::debug!(%id, %event_type, attempt, error = %Chain(&*cause), "lost a conflict; the message comes again");
             }
@@ -124,12 +142,49 @@ impl<I: InboxStore> Desk<I> {
         delay
     }
 
-    fn unknown(&self, message: &ReceivedMessage, attempt: u32) -> Verdict {
+    /// A handler that took too long. Its future is dropped, and with it its transaction is rolled back.
+    pub(super) fn timed_out(&self, parcel: &Parcel, timeout: Duration) -> Verdict {
+        let (id, attempt) = (parcel.id(), parcel.attempt);
+        tracing::error!(
+            id,
+            attempt,
+            ?timeout,
+            "a handler did not end in time; all is rolled back and the message comes again"
+        );
+        self.give_back(self.again(attempt))
+    }
+
+    fn ignored(&self, message: &ReceivedMessage) -> Verdict {
         count(&self.counters.ignored);
-        tracing::debug!(id = %message.id, event_type = %message.event_type, rule = ?self.unknown, "no handler for this type");
+        tracing::debug!(id = %message.id, event_type = %message.event_type, "ignored");
+        Verdict::Ack
+    }
+
+    fn unknown(&self, message: &ReceivedMessage, attempt: u32) -> Verdict {
         match self.unknown {
-            Unknown::Acknowledge => Verdict::Ack,
-            Unknown::Leave => Verdict::GiveBack(self.again(attempt)),
+            Unknown::Acknowledge => self.ignored(message),
+            Unknown::Leave => {
+                count(&self.counters.ignored);
+                let (id, event_type) = (&message.id, &message.event_type);
+                if self.told.is_first("type", event_type) {
+                    tracing::warn!(
+                        %id, %event_type,
+                        "no handler for this type: its messages are left to the broker's redrive; add a handler, or `.ignore(..)`"
+                    );
+                } else {
+                    tracing::debug!(%id, %event_type, attempt, "no handler for this type");
+                }
+                Verdict::GiveBack(self.again(attempt))
+            }
+        }
+    }
+
+    /// An error when this process first sees it, which need not be at its first delivery.
+    fn unreadable(&self, id: &str, event_type: &str, attempt: u32, reason: &dyn Display) {
+        if self.told.is_first("message", id) {
+            tracing::error!(id, event_type, attempt, %reason, "a message cannot be read; it is left to the broker's redrive");
+        } else {
+            tracing::debug!(id, event_type, attempt, %reason, "a message still cannot be read");
         }
     }
 
@@ -140,14 +195,5 @@ impl<I: InboxStore> Desk<I> {
     fn give_back(&self, delay: Duration) -> Verdict {
         count(&self.counters.failed);
         Verdict::GiveBack(delay)
-    }
-}
-
-/// Told once a message, however often the broker delivers it.
-fn unreadable(id: &str, event_type: &str, attempt: u32, reason: &dyn Display) {
-    if attempt <= 1 {
-        tracing::error!(id, event_type, %reason, "a message cannot be read; it is left to the broker's redrive");
-    } else {
-        tracing::debug!(id, event_type, attempt, %reason, "a message still cannot be read");
     }
 }

@@ -89,16 +89,27 @@ pub enum ConsumerError {
         /// Version of the event type.
         version: u32,
     },
+    /// A type of event is ignored that has a handler.
+    #[error("expected {event_type} to be handled or ignored, found both")]
+    HandledAndIgnored {
+        /// Name of the event type.
+        event_type: String,
+    },
     /// A setting out of range.
-    #[error("expected `{setting}` to be at least {least}, found {found}")]
+    #[error("expected `{setting}` to be from {least} to {most}, found {found}")]
     Setting {
         /// Its name.
         setting: &'static str,
         /// The least that works.
         least: usize,
+        /// The most that works.
+        most: usize,
         /// What was given.
         found: usize,
     },
+    /// Each handler would be rolled back at once.
+    #[error("expected `handler_timeout` to be longer than nothing")]
+    NoTimeToHandle,
     /// The inbox forgets a message while the broker may still deliver it again: it would be processed twice.
     #[error(
         "expected an inbox that remembers messages at least as long as the source keeps them ({retention:?}), \

@@ -54,7 +54,10 @@ pub enum InboxError<E> {
     TransactionAborted,
     /// The database chose this transaction as the victim of a deadlock or of a conflict. Giving the message again helps.
     Conflict(Box<dyn Error + Send + Sync>),
-    /// The database answered with an error or not at all.
+    /// The database refused to commit what the handler had written, for example because of a constraint that it checks
+    /// only then. It is there and well; another message may pass.
+    Refused(Box<dyn Error + Send + Sync>),
+    /// The database is away, or not well.
     Store(Box<dyn Error + Send + Sync>),
 }
 
@@ -72,6 +75,7 @@ impl<E: fmt::Display> fmt::Display for InboxError<E> {
                  transaction: begin a savepoint for a statement that may fail",
             ),
             Self::Conflict(_) => f.write_str("the database rolled the transaction back in favour of another"),
+            Self::Refused(_) => f.write_str("the database refused to commit what the handler had written"),
             Self::Store(_) => f.write_str("the inbox's database did not do it"),
         }
     }
@@ -81,7 +85,7 @@ impl<E: fmt::Display> fmt::Display for InboxError<E> {
 impl<E: fmt::Display + fmt::Debug> Error for InboxError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Conflict(source) | Self::Store(source) => Some(&**source),
+            Self::Conflict(source) | Self::Refused(source) | Self::Store(source) => Some(&**source),
             Self::Handler(_) | Self::Key(_) | Self::TransactionKept | Self::TransactionAborted => None,
         }
     }

@@ -4,7 +4,7 @@
 //! behind it is given back unprocessed, so that nothing overtakes.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use tokio::{
     select,
     sync::{OwnedSemaphorePermit, mpsc},
-    time::{MissedTickBehavior, interval_at},
+    time::{MissedTickBehavior, interval_at, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,8 @@ pub(super) struct Tools<S, I: InboxStore> {
     pub(super) broker: Arc<Broker<S>>,
     pub(super) desk: Arc<Desk<I>>,
     pub(super) acks: mpsc::Sender<Receipt>,
+    /// How long a handler may take.
+    pub(super) handler_timeout: Duration,
     /// Nothing is begun any more.
     pub(super) draining: CancellationToken,
     /// What is still running is rolled back.
@@ -60,17 +62,18 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn starting_with(first: Waiting) -> Self {
-        Self { state: Mutex::new(State { waiting: VecDeque::from([first]), ..State::default() }) }
+    pub(super) fn starting_with(waiting: Vec<Waiting>) -> Self {
+        Self { state: Mutex::new(State { waiting: waiting.into(), ..State::default() }) }
     }
 
-    /// Queues a delivery; gives it back where the lane has ended.
-    pub(super) fn push(&self, waiting: Waiting) -> Result<(), Waiting> {
+    /// Queues deliveries, all or none: where the lane has ended it gives them back. One of them in another lane could
+    /// overtake those in this.
+    pub(super) fn extend(&self, waiting: Vec<Waiting>) -> Result<(), Vec<Waiting>> {
         let mut state = self.state();
         if state.closed {
             return Err(waiting);
         }
-        state.waiting.push_back(waiting);
+        state.waiting.extend(waiting);
         Ok(())
     }
 
@@ -151,15 +154,29 @@ impl<S: Source, I: InboxStore> Tools<S, I> {
     }
 
     async fn process(&self, parcel: &Parcel) -> Verdict {
-        let process = pin!(self.desk.process(parcel));
-        select! {
-            biased;
-            verdict = process => verdict,
-            // Dropped, the handler's transaction is rolled back. A commit that was under way may have happened: the
-            // message is not acknowledged, and the inbox knows it when it comes again.
-            () = self.cut_off.cancelled() => {
-                tracing::warn!(receipt = %parcel.receipt.0, "a handler did not end in time; rolled back and given back");
-                Verdict::GiveBack(Duration::ZERO)
+        let mut process = pin!(self.desk.process(parcel));
+        let mut timeout = pin!(sleep(self.handler_timeout));
+        let mut warning = pin!(sleep(self.broker.visibility().unwrap_or(Duration::MAX)));
+        let mut is_warned = false;
+        loop {
+            select! {
+                biased;
+                verdict = &mut process => return verdict,
+                // Dropped, the handler's transaction is rolled back. A commit that was under way may have happened: the
+                // message is not acknowledged, and the inbox knows it when it comes again.
+                () = self.cut_off.cancelled() => {
+                    tracing::warn!(id = parcel.id(), "a handler did not end in time for the shutdown; rolled back and given back");
+                    return Verdict::GiveBack(Duration::ZERO);
+                }
+                // The same. It holds a transaction and its group, and may never end by itself.
+                () = &mut timeout => return self.desk.timed_out(parcel, self.handler_timeout),
+                () = &mut warning, if !is_warned => {
+                    is_warned = true;
+                    tracing::warn!(
+                        id = parcel.id(), timeout = ?self.handler_timeout,
+                        "a handler outlived the visibility of its message, which is prolonged until it ends or times out"
+                    );
+                }
             }
         }
     }
@@ -170,9 +187,17 @@ impl<S: Source, I: InboxStore> Tools<S, I> {
         let third = (visibility / 3).max(Duration::from_millis(1));
         let mut beats = interval_at(tokio::time::Instant::now() + third, third);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Deliveries that are no longer ours; asked for again, each would be an error of the broker.
+        let mut lost = HashSet::new();
         loop {
             beats.tick().await;
-            join_all(lane.outstanding().iter().map(|receipt| self.broker.extend(receipt, visibility))).await;
+            let mut ours = lane.outstanding();
+            lost.retain(|receipt| ours.contains(receipt));
+            ours.retain(|receipt| !lost.contains(receipt));
+            let answers = join_all(ours.iter().map(|receipt| self.broker.extend(receipt, visibility))).await;
+            lost.extend(
+                ours.into_iter().zip(answers).filter(|(_, is_ours)| !is_ours).map(|(receipt, _)| receipt),
+            );
         }
     }
 }

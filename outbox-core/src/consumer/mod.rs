@@ -10,9 +10,10 @@
 //! |---|---|---|
 //! | handled | committed | acknowledged |
 //! | processed before | nothing | acknowledged |
-//! | the handler fails, panics, or keeps a clone of its transaction | rolled back | given back, with backoff |
+//! | the handler fails, panics, takes longer than its timeout, or keeps a clone of its transaction | rolled back | given back, with backoff |
 //! | cannot be read, or has a version without a handler while other versions have one | nothing | given back, with backoff, logged once |
-//! | of a type without any handler | nothing | see [`Unknown`] |
+//! | of a type that is [ignored](Consumer::ignore) | nothing | acknowledged |
+//! | of another type without any handler | nothing | given back, with backoff, a warning once a type; see [`Unknown`] |
 //! | the database is away | nothing | given back; nothing more is received but one message at a time, until it is back |
 //!
 //! What is given back too often is moved by the broker's own redrive policy.
@@ -29,6 +30,7 @@ mod lane;
 mod report;
 mod routes;
 mod run;
+mod seen;
 
 use std::{fmt, time::Duration};
 
@@ -43,16 +45,18 @@ pub use report::ConsumerReport;
 use crate::{event::OutboxEvent, retry::RetryPolicy, source::Source};
 use routes::Routes;
 
-/// What to do with a message of a type that no handler takes, in any version.
+/// What to do with a message of a type that no handler takes, in any version, and that is not
+/// [ignored](Consumer::ignore) by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unknown {
-    /// Acknowledge it without an inbox row: a topic carries the events of a whole service, and a consumer takes
-    /// those that it has handlers for. The default. The report counts them.
+    /// Give it back to the broker, so that its redrive policy moves it to a dead-letter queue, and warn once a type.
+    /// The default: a handler that was forgotten, or that is deployed after its events, loses none of them.
+    /// Where the broker has no redrive policy, it comes again for as long as the broker keeps it.
     #[default]
-    Acknowledge,
-    /// Give it back to the broker, so that its redrive policy moves it to a dead-letter queue. For a queue that
-    /// must only hold what this consumer handles.
     Leave,
+    /// Acknowledge it without an inbox row. For a queue that carries the events of a whole service, of which a
+    /// consumer takes those that it has handlers for. What comes before its handler does is lost.
+    Acknowledge,
 }
 
 /// Receives from a source and runs handlers through an inbox.
@@ -70,6 +74,7 @@ pub struct Consumer<S, I: InboxStore> {
     routes: Routes<I::Tx>,
     unknown: Unknown,
     concurrency: usize,
+    handler_timeout: Duration,
     drain_timeout: Duration,
     retry: RetryPolicy,
 }
@@ -82,7 +87,8 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
             inbox,
             routes: Routes::new(),
             unknown: Unknown::default(),
-            concurrency: 16,
+            concurrency: 8,
+            handler_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(20),
             retry: RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(300), u32::MAX),
         }
@@ -99,18 +105,36 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
         self
     }
 
-    /// What to do with a message of a type without a handler. Default: [`Unknown::Acknowledge`].
+    /// Acknowledges messages of this type, in every version, without handling them: `.ignore("order.refunded")`. An
+    /// error at start where there is a handler for it.
+    pub fn ignore(mut self, event_type: impl Into<String>) -> Self {
+        self.routes.ignore(event_type.into());
+        self
+    }
+
+    /// What to do with a message of a type that is neither handled nor ignored. Default: [`Unknown::Leave`].
     pub fn unknown(mut self, unknown: Unknown) -> Self {
         self.unknown = unknown;
         self
     }
 
-    /// The most deliveries held at once, those that wait behind another of their group included. Default: 16. Each
-    /// running handler uses one connection of the database's pool. Larger than the pool: handlers wait for a
-    /// connection that a relay may need. Too small: the broker's latency is waited for. On SQLite, which has one
-    /// writer, handlers run one after the other whatever this is.
+    /// The most deliveries held at once, those that wait behind another of their group included. Default: 8; at most
+    /// 65,536. Each running handler uses one connection of the database's pool, which has 10 unless told otherwise.
+    /// Larger than the pool: handlers wait for a connection, and one that waits too long is taken for a database
+    /// that is away. Too small: the broker's latency is waited for. On SQLite, which has one writer, handlers run
+    /// one after the other whatever this is.
     pub fn concurrency(mut self, deliveries: usize) -> Self {
         self.concurrency = deliveries;
+        self
+    }
+
+    /// How long a handler may take, its transaction's begin and commit included; then it is rolled back and its message
+    /// given back, with backoff. Default: 5 min. Until then its message is kept invisible to others, however short its
+    /// visibility is; a warning tells when that was prolonged for the first time over its whole length. Too long: a
+    /// handler that hangs holds a place, a connection and its group. Too short: work that would have ended is begun
+    /// again and again.
+    pub fn handler_timeout(mut self, timeout: Duration) -> Self {
+        self.handler_timeout = timeout;
         self
     }
 

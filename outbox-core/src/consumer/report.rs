@@ -10,9 +10,10 @@ pub struct ConsumerReport {
     pub processed: u64,
     /// Dropped: processed before.
     pub duplicates: u64,
-    /// Given back to the broker: the handler said so, the message could not be read, or the database was away.
+    /// Given back to the broker: the handler said so or took too long, the message could not be read, or the database
+    /// was away.
     pub failed: u64,
-    /// Of a type that this consumer has no handler for.
+    /// Of a type that this consumer ignores or has no handler for, acknowledged or left.
     pub ignored: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Which handler takes which message.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     marker::PhantomData,
     pin::Pin,
@@ -25,6 +25,8 @@ pub(super) enum Route<'r, Tx> {
     To(&'r dyn Entry<Tx>),
     /// There is a handler for other versions of this event only.
     OtherVersions(Vec<u32>),
+    /// Nobody is to handle this type.
+    Ignored,
     Nowhere,
 }
 
@@ -32,6 +34,7 @@ pub(super) enum Route<'r, Tx> {
 pub(super) struct Routes<Tx> {
     entries: HashMap<&'static str, BTreeMap<u32, Arc<dyn Entry<Tx>>>>,
     twice: Option<(&'static str, u32)>,
+    ignored: HashSet<String>,
 }
 
 /// A handler with its event type erased. Boxed futures, because handlers of different types stand in one table.
@@ -60,7 +63,7 @@ where
 
 impl<Tx: Send + 'static> Routes<Tx> {
     pub(super) fn new() -> Self {
-        Self { entries: HashMap::new(), twice: None }
+        Self { entries: HashMap::new(), twice: None, ignored: HashSet::new() }
     }
 
     pub(super) fn add<E, H>(&mut self, handler: H)
@@ -78,7 +81,16 @@ impl<Tx: Send + 'static> Routes<Tx> {
         }
     }
 
+    pub(super) fn ignore(&mut self, event_type: String) {
+        self.ignored.insert(event_type);
+    }
+
     pub(super) fn check(&self) -> Result<(), ConsumerError> {
+        if let Some(event_type) =
+            self.ignored.iter().find(|ignored| self.entries.contains_key(ignored.as_str()))
+        {
+            return Err(ConsumerError::HandledAndIgnored { event_type: event_type.clone() });
+        }
         if let Some((event_type, version)) = self.twice {
             return Err(ConsumerError::TwoHandlers { event_type, version });
         }
@@ -86,7 +98,10 @@ impl<Tx: Send + 'static> Routes<Tx> {
     }
 
     pub(super) fn find(&self, message: &ReceivedMessage) -> Route<'_, Tx> {
-        let Some(versions) = self.entries.get(message.event_type.as_str()) else { return Route::Nowhere };
+        let Some(versions) = self.entries.get(message.event_type.as_str()) else {
+            let is_ignored = self.ignored.contains(&message.event_type);
+            return if is_ignored { Route::Ignored } else { Route::Nowhere };
+        };
         match versions.get(&message.event_version) {
             Some(entry) => Route::To(&**entry),
             None => Route::OtherVersions(versions.keys().copied().collect()),

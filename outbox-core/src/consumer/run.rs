@@ -6,7 +6,7 @@ use tokio::{
     select,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::{JoinError, JoinSet},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use super::{
     health::Health,
     lane::{Lane, Tools, Waiting},
     report::Counters,
+    seen::Seen,
 };
 use crate::source::{Incoming, Receipt, Source, SourceError};
 
@@ -25,6 +26,21 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// The most receipts acknowledged with one call. Sources split it as their broker wants it.
 const MAX_ACKS: usize = 100;
+
+/// The most that a source is asked for at once.
+const MAX_RECEIVE: usize = 100;
+
+/// A request that brings or takes so many is worth its price: brokers take ten at once.
+const WORTH_A_REQUEST: usize = 10;
+
+/// How long a free place waits for others before a source is asked with fewer than are worth it.
+const GATHER_PLACES: Duration = Duration::from_millis(20);
+
+/// How long an acknowledgement waits for others.
+const GATHER_ACKS: Duration = Duration::from_millis(10);
+
+/// The most that a consumer may hold at once.
+const MAX_CONCURRENCY: usize = 65_536;
 
 /// So long after an empty answer: a source without a long poll must not be asked in a tight loop.
 const IDLE: Duration = Duration::from_millis(20);
@@ -44,8 +60,16 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
         shutdown: impl Future<Output = ()>,
     ) -> Result<ConsumerReport, ConsumerError> {
         self.routes.check()?;
-        if self.concurrency == 0 {
-            return Err(ConsumerError::Setting { setting: "concurrency", least: 1, found: 0 });
+        if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {
+            return Err(ConsumerError::Setting {
+                setting: "concurrency",
+                least: 1,
+                most: MAX_CONCURRENCY,
+                found: self.concurrency,
+            });
+        }
+        if self.handler_timeout.is_zero() {
+            return Err(ConsumerError::NoTimeToHandle);
         }
         let mut shutdown = pin!(shutdown);
         let broker = Broker::new(self.source);
@@ -56,6 +80,7 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
             retry: self.retry,
             counters: Counters::default(),
             database: Health::of("the inbox's database"),
+            told: Seen::default(),
         });
         let started = select! {
             biased;
@@ -74,6 +99,7 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
                 broker,
                 desk: Arc::clone(&desk),
                 acks,
+                handler_timeout: self.handler_timeout,
                 draining: CancellationToken::new(),
                 cut_off: CancellationToken::new(),
             }),
@@ -118,10 +144,15 @@ fn check_window(window: Option<Duration>, retention: Option<Duration>) -> Result
     }
 }
 
-/// Acknowledges what was committed, as many at once as came together while the last call ran.
+/// Acknowledges what was committed, as many at once as came together while the last call ran or within a moment.
 async fn acknowledge<S: Source>(broker: Arc<Broker<S>>, mut receipts: mpsc::Receiver<Receipt>) {
     let mut batch = Vec::with_capacity(MAX_ACKS);
     while receipts.recv_many(&mut batch, MAX_ACKS).await > 0 {
+        let others = async {
+            while batch.len() < WORTH_A_REQUEST && receipts.recv_many(&mut batch, MAX_ACKS).await > 0 {}
+        };
+        // Where the time is over, what came so far is in the batch.
+        let _ = timeout(GATHER_ACKS, others).await;
         broker.ack(&batch).await;
         batch.clear();
     }
@@ -159,24 +190,41 @@ impl<S: Source, I: InboxStore> Hall<S, I> {
                 Err(refused @ SourceError::Refused(_)) => return refused,
                 answer => match self.tools.broker.received(answer) {
                     Ok(batch) if batch.is_empty() => sleep(IDLE).await,
-                    Ok(batch) => {
-                        for incoming in batch {
-                            self.hand_out(incoming, permits.pop());
-                        }
-                    }
+                    Ok(batch) => self.hand_out(batch, permits),
                     Err(failures) => sleep(backoff::outage(failures)).await,
                 },
             }
         }
     }
 
-    /// Puts a delivery into the lane of its group.
-    fn hand_out(&mut self, incoming: Incoming, permit: Option<OwnedSemaphorePermit>) {
-        let Incoming { receipt, attempt, group, message } = incoming;
-        let parcel = Parcel { receipt, attempt: attempt.max(1), message: message.map(Arc::new) };
-        let mut waiting = Waiting { parcel, _permit: permit };
+    /// Puts deliveries into the lanes of their groups: those of a group all into the same, for a lane that ends at the
+    /// first of them gives the others back.
+    fn hand_out(&mut self, batch: Vec<Incoming>, mut permits: Vec<OwnedSemaphorePermit>) {
+        let mut lanes: Vec<(Option<String>, Vec<Waiting>)> = Vec::new();
+        let mut of_group = HashMap::new();
+        for Incoming { receipt, broker_id, attempt, group, message } in batch {
+            let parcel =
+                Parcel { receipt, broker_id, attempt: attempt.max(1), message: message.map(Arc::new) };
+            let waiting = Waiting { parcel, _permit: permits.pop() };
+            let known = group.as_ref().and_then(|group| of_group.get(group).copied());
+            if let Some((_, lane)) = known.and_then(|place: usize| lanes.get_mut(place)) {
+                lane.push(waiting);
+                continue;
+            }
+            if let Some(group) = &group {
+                of_group.insert(group.clone(), lanes.len());
+            }
+            lanes.push((group, vec![waiting]));
+        }
+        for (group, waiting) in lanes {
+            self.begin_lane(group, waiting);
+        }
+    }
+
+    /// Puts deliveries behind those of their group that are being worked off, and where there are none begins a lane.
+    fn begin_lane(&mut self, group: Option<String>, mut waiting: Vec<Waiting>) {
         if let Some(lane) = group.as_ref().and_then(|group| self.groups.get(group)) {
-            match lane.push(waiting) {
+            match lane.extend(waiting) {
                 Ok(()) => return,
                 Err(back) => waiting = back,
             }
@@ -210,11 +258,19 @@ impl<S: Source, I: InboxStore> Hall<S, I> {
     }
 }
 
-/// One permit at least, and as many more as are free.
-async fn permits(room: &Arc<Semaphore>, most: usize) -> Vec<OwnedSemaphorePermit> {
-    let first = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
-    let mut permits = vec![first];
-    while permits.len() < most
+/// One permit at least, and as many more as are free, or become free within a moment, up to what is worth a request.
+/// Where nothing is being worked off, all are free and nothing is waited for.
+async fn permits(room: &Arc<Semaphore>, concurrency: usize) -> Vec<OwnedSemaphorePermit> {
+    let acquire = || async { Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed") };
+    let mut permits = vec![acquire().await];
+    let worth_it = (concurrency / 2).clamp(1, WORTH_A_REQUEST);
+    let moment = Instant::now() + GATHER_PLACES;
+    while permits.len() < worth_it
+        && let Ok(permit) = timeout_at(moment, acquire()).await
+    {
+        permits.push(permit);
+    }
+    while permits.len() < MAX_RECEIVE
         && let Ok(permit) = Arc::clone(room).try_acquire_owned()
     {
         permits.push(permit);

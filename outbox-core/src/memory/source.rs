@@ -29,6 +29,7 @@ impl MemorySource {
             .into_iter()
             .map(|(number, stored)| Incoming {
                 receipt: Receipt(number.to_string().into()),
+                broker_id: None,
                 attempt: stored.attempts,
                 group: None,
                 message: decode(&stored.encoded),
@@ -88,12 +89,11 @@ impl Source for MemorySource {
         Ok(())
     }
 
-    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), SourceError> {
+    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<bool, SourceError> {
         self.check_reachable()?;
-        if let Some(number) = number(receipt) {
-            self.broker.with_queue(&self.queue, |queue, _| queue.extend(number, visibility, Instant::now()));
-        }
-        Ok(())
+        Ok(self.broker.with_queue(&self.queue, |queue, _| {
+            number(receipt).is_some_and(|number| queue.extend(number, visibility, Instant::now()))
+        }))
     }
 
     fn visibility(&self) -> Option<Duration> {

@@ -15,6 +15,9 @@ pub struct Receipt(pub Arc<str>);
 pub struct Incoming {
     /// What an acknowledgement names.
     pub receipt: Receipt,
+    /// The broker's own id of the message, the same at each delivery, where it has one: how a log names a message
+    /// that cannot be read.
+    pub broker_id: Option<String>,
     /// Which delivery of this message it is, from 1, where the broker counts.
     pub attempt: u32,
     /// Deliveries of one group are handled one after the other (FIFO queues).
@@ -42,6 +45,9 @@ pub enum SourceError {
 }
 
 /// Receives messages from a broker.
+///
+/// A consumer waits for [`receive`](Self::receive) as long as it takes: limit it by the length of the poll. The other
+/// calls it gives up after at most ten seconds, and after a third of the visibility where that is less.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
     /// Called once before the first receive.
@@ -73,11 +79,12 @@ pub trait Source: Send + Sync + 'static {
     /// Where the broker is away: it comes again when its visibility ends.
     async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<(), SourceError>;
 
-    /// Keeps a delivery invisible to others for `visibility` from now, while its handler runs.
+    /// Keeps a delivery invisible to others for `visibility` from now, while its handler runs. `false` where it is
+    /// no longer ours, because its visibility has ended: it is not extended any more.
     ///
     /// # Errors
     /// Where the broker is away.
-    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), SourceError>;
+    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<bool, SourceError>;
 
     /// How long a delivery stays invisible to others; `None` where the broker never gives it to another. Default: `None`.
     fn visibility(&self) -> Option<Duration> {
@@ -107,7 +114,7 @@ impl<S: Source + ?Sized> Source for Arc<S> {
     async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<(), SourceError> {
         (**self).nack(receipt, delay).await
     }
-    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), SourceError> {
+    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<bool, SourceError> {
         (**self).extend(receipt, visibility).await
     }
     fn visibility(&self) -> Option<Duration> {

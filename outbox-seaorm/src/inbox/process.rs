@@ -6,7 +6,7 @@ use outbox_core::consumer::{HandlerError, InboxError, InboxStore, MessageKey, Pr
 use sea_orm::DbErr;
 
 use super::{Inbox, name};
-use crate::tx::{Conflict, Loan, LoanError, Tx};
+use crate::tx::{Conflict, Loan, LoanError, Tx, refuses_content};
 
 impl Inbox {
     /// Runs `handler` in a transaction unless this consumer has processed the message before, and commits what it
@@ -58,6 +58,9 @@ impl Inbox {
                 match loan.commit().await {
                     Ok(()) => Ok(value),
                     Err(LoanError::Kept) => Err(InboxError::TransactionKept),
+                    Err(LoanError::Database(error)) if refuses_content(&error) => {
+                        Err(InboxError::Refused(Box::new(error)))
+                    }
                     Err(LoanError::Database(error)) => Err(database(error)),
                 }
             }

@@ -9,6 +9,7 @@
 mod conflict;
 mod gate;
 mod loan;
+mod refusal;
 mod session;
 
 use std::{fmt, sync::Arc};
@@ -19,6 +20,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult
 pub(crate) use conflict::Conflict;
 use gate::{EndedBy, Gate, Level};
 pub(crate) use loan::{Loan, LoanError};
+pub(crate) use refusal::refuses_content;
 
 /// A transaction that can be cloned: what a consumer's handler writes in.
 ///

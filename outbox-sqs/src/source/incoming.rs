@@ -25,6 +25,7 @@ pub(super) fn incoming(message: Message) -> Option<Incoming> {
         .collect();
     Some(Incoming {
         receipt,
+        broker_id: message.message_id,
         attempt: attempt.and_then(|count| count.parse().ok()).unwrap_or(1),
         // A standard queue keeps no order within a group.
         group: None,
@@ -45,12 +46,14 @@ mod tests {
         let message = Message::builder()
             .body("not a message")
             .receipt_handle("handle")
+            .message_id("42")
             .attributes(MessageSystemAttributeName::ApproximateReceiveCount, "7")
             .message_attributes("theirs", binary.expect("a data type"))
             .build();
 
         let incoming = incoming(message).expect("a receipt handle");
         assert_eq!(&*incoming.receipt.0, "handle");
+        assert_eq!(incoming.broker_id.as_deref(), Some("42"), "how a log names it");
         assert_eq!(incoming.attempt, 7);
         assert_eq!(incoming.group, None);
         assert!(incoming.message.is_err(), "{incoming:?}");

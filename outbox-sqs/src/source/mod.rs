@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use aws_sdk_sqs::{
     Client,
     config::{retry::RetryConfig, timeout::TimeoutConfig},
-    error::SdkError,
+    error::{ProvideErrorMetadata as _, SdkError},
+    operation::change_message_visibility::ChangeMessageVisibilityError,
     types::{MessageSystemAttributeName, QueueAttributeName},
 };
 use futures_util::future::join_all;
@@ -17,6 +18,7 @@ use outbox_core::source::{Incoming, Receipt, Source, SourceError};
 
 use self::receipt::{MAX_INVISIBLE, whole_seconds};
 use crate::{
+    classify::Kind,
     fault::Fault,
     limits::MAX_ENTRIES,
     queue::{QueueError, QueueUrl},
@@ -27,6 +29,9 @@ const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// How much longer than the long poll an answer may take.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// The longest that any other request may take, its retries included.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// How long a delivery stays invisible to others, unless told otherwise.
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -98,12 +103,26 @@ impl SqsSource {
         Ok(())
     }
 
+    /// Settings of a request that acknowledges, gives back or extends: a connection that died silently must not
+    /// hold it for longer than the deliveries are ours. The client's own limit stays where it is shorter.
+    fn prompt(&self) -> aws_sdk_sqs::config::Builder {
+        let ours = REQUEST_TIME.min(self.visibility / 3);
+        let set = self.client.config().timeout_config().and_then(TimeoutConfig::operation_timeout);
+        let timeouts = TimeoutConfig::builder().operation_timeout(set.map_or(ours, |set| set.min(ours)));
+        aws_sdk_sqs::Config::builder().timeout_config(timeouts.build())
+    }
+
     /// Deletes at most ten deliveries and gives back those that are still there.
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, Fault> {
         let entries = receipt::entries(receipts).collect();
         let request =
             self.client.delete_message_batch().queue_url(self.queue.as_str()).set_entries(Some(entries));
-        let answer = request.send().await.map_err(|error| Fault::of(&error))?;
+        let answer = request
+            .customize()
+            .config_override(self.prompt())
+            .send()
+            .await
+            .map_err(|error| Fault::of(&error))?;
         for failure in answer.failed() {
             tracing::debug!(queue = %self.queue, code = failure.code(), reason = failure.message(), "a delivery was not deleted");
         }
@@ -119,13 +138,9 @@ impl SqsSource {
             .queue_url(self.queue.as_str())
             .receipt_handle(&*receipt.0)
             .visibility_timeout(whole_seconds(delay.min(MAX_INVISIBLE)));
-        match request.send().await {
+        match request.customize().config_override(self.prompt()).send().await {
             Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(answer))
-                if answer.err().is_message_not_inflight() || answer.err().is_receipt_handle_is_invalid() =>
-            {
-                Ok(false)
-            }
+            Err(SdkError::ServiceError(answer)) if is_no_longer_ours(answer.err()) => Ok(false),
             Err(error) => Err(Fault::of(&error)),
         }
     }
@@ -200,13 +215,8 @@ impl Source for SqsSource {
         self.change_visibility(receipt, delay).await.map(drop).map_err(unavailable)
     }
 
-    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<(), SourceError> {
-        if self.change_visibility(receipt, visibility).await.map_err(unavailable)? {
-            return Ok(());
-        }
-        let reason =
-            "the delivery is no longer in flight: its visibility ended before it was extended".to_owned();
-        Err(SourceError::Unavailable { reason, source: None })
+    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<bool, SourceError> {
+        self.change_visibility(receipt, visibility).await.map_err(unavailable)
     }
 
     fn visibility(&self) -> Option<Duration> {
@@ -220,6 +230,14 @@ impl Source for SqsSource {
             Err(fault) => Err(unavailable(fault.fault)),
         }
     }
+}
+
+/// Whether a change of visibility was refused because the delivery is gone. The service says so with two codes of its
+/// own, and for a message that was deleted or given to another with that of a wrong parameter; ours are right.
+fn is_no_longer_ours(error: &ChangeMessageVisibilityError) -> bool {
+    error.is_message_not_inflight()
+        || error.is_receipt_handle_is_invalid()
+        || error.code().is_some_and(|code| Kind::of_code(code) == Kind::Parameter)
 }
 
 fn unavailable(fault: Fault) -> SourceError {

@@ -149,6 +149,7 @@ impl ScriptedSource {
             scripted.attempts += 1;
             taken.push(Incoming {
                 receipt: Receipt(number.to_string().into()),
+                broker_id: Some(number.to_string()),
                 attempt: scripted.attempts,
                 group: scripted.group.clone(),
                 message: match &scripted.message {
@@ -211,11 +212,11 @@ impl Source for ScriptedSource {
         Ok(())
     }
 
-    async fn extend(&self, receipt: &Receipt, _: Duration) -> Result<(), SourceError> {
+    async fn extend(&self, receipt: &Receipt, _: Duration) -> Result<bool, SourceError> {
         let mut state = self.state();
         let label = state.messages[&number(receipt)].label.clone();
         state.told.push(Told::Extended(label));
-        Ok(())
+        Ok(true)
     }
 
     fn visibility(&self) -> Option<Duration> {

@@ -33,17 +33,35 @@ async fn two_handlers_for_one_event_are_named() {
 }
 
 #[tokio::test]
-async fn a_consumer_without_a_handler_or_without_room_does_not_start() {
+async fn a_consumer_without_a_handler_or_with_a_setting_out_of_range_does_not_start() {
     on_sqlite(async |test| {
         let source = ScriptedSource::new();
         let idle = consumer(&test, &source).run_until(std::future::pending()).await;
         assert!(matches!(idle, Err(ConsumerError::NoHandler)), "found {idle:?}");
-        let narrow =
-            consumer(&test, &source).on(reserve).concurrency(0).run_until(std::future::pending()).await;
-        assert!(
-            matches!(narrow, Err(ConsumerError::Setting { setting: "concurrency", .. })),
-            "found {narrow:?}"
-        );
+        for wrong in [0, 65_537, usize::MAX] {
+            let consumer = consumer(&test, &source).on(reserve).concurrency(wrong);
+            let refused = consumer.run_until(std::future::pending()).await;
+            assert!(
+                matches!(refused, Err(ConsumerError::Setting { setting: "concurrency", found, .. }) if found == wrong),
+                "found {refused:?}"
+            );
+        }
+        consumer(&test, &source).on(reserve).concurrency(65_536).run_until(async {}).await?;
+        let hasty = consumer(&test, &source).on(reserve).handler_timeout(Duration::ZERO);
+        let refused = hasty.run_until(std::future::pending()).await;
+        assert!(matches!(refused, Err(ConsumerError::NoTimeToHandle)), "found {refused:?}");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_handled_and_ignored_is_named() {
+    on_sqlite(async |test| {
+        let source = ScriptedSource::new();
+        let both = consumer(&test, &source).ignore("order.placed").on(reserve);
+        let error = both.run_until(std::future::pending()).await.expect_err("both");
+        assert_eq!(error.to_string(), "expected order.placed to be handled or ignored, found both");
         Ok(())
     })
     .await;
