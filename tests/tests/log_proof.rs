@@ -303,6 +303,65 @@ async fn a_lock_on_one_hole_leaves_the_others_to_be_filled_on_mariadb() {
     .await;
 }
 
+/// What the tombstone waits for is the writer's lock on a gap. A statement that kept the counter for as long as it
+/// waits would stop the writer, and the server would end the writer's transaction to free both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_a_tombstone_waits_for_keeps_its_transaction_on_mariadb() {
+    TestDb::run(Kind::Mariadb, async |test| {
+        let log = SeaOrmLog::new(test.db.clone());
+        for order in 1..=6 {
+            store(&test.db, &order.to_string()).await?;
+        }
+        run(&test.db, "DELETE FROM outbox_event WHERE seq = 4", []).await?;
+        let writer = test.db.begin_with_config(Some(sea_orm::IsolationLevel::RepeatableRead), None).await?;
+        store(&writer, "first").await?;
+        writer.execute_unprepared("SELECT * FROM outbox_event WHERE seq = 4 FOR UPDATE").await?;
+        let filling = tokio::spawn(async move { log.fill(&seqs("4")).await });
+        until("the tombstone to wait", Duration::from_secs(20), async || {
+            let waiting = sea_orm::Statement::from_string(
+                sea_orm::DbBackend::MySql,
+                "SELECT COUNT(*) FROM information_schema.PROCESSLIST
+                 WHERE db = DATABASE() AND info LIKE 'INSERT IGNORE%' AND time_ms > 50",
+            );
+            let row = test.db.query_one_raw(waiting).await.expect("a count").expect("a row");
+            (filling.is_finished() || row.try_get_by_index::<i64>(0).expect("a number") > 0).then_some(())
+        })
+        .await;
+        assert!(!filling.is_finished(), "it did not wait");
+        store(&writer, "second").await?;
+        store(&test.db, "another writer").await?;
+        writer.commit().await?;
+        filling.await??;
+        let count = outbox_seaorm::tables::event::Entity::find().all(&test.db).await?;
+        let written = count.iter().filter(|row| row.topic == "orders").count();
+        assert_eq!(written, 5 + 3, "nothing of the writer is lost");
+        Ok(())
+    })
+    .await;
+}
+
+/// The level at which rows are looked at that may be taken is for that one look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fill_that_is_dropped_leaves_no_session_that_reads_uncommitted_rows_on_mariadb() {
+    TestDb::run(Kind::Mariadb, async |test| {
+        let log = SeaOrmLog::new(test.db.clone());
+        read(&log, 0, &seqs(""), 10).await?;
+        let open = test.db.begin().await?;
+        store(&open, "uncommitted").await?;
+        for step in 0..200 {
+            // It is dropped at another moment each time.
+            let limit = Duration::from_micros(20 * step);
+            let _ = tokio::time::timeout(limit, log.fill(&seqs("1"))).await;
+            for _ in 0..3 {
+                assert_eq!(numbers(&read(&log, 0, &seqs(""), 10).await?), [0_i64; 0], "after {limit:?}");
+            }
+        }
+        open.rollback().await?;
+        Ok(())
+    })
+    .await;
+}
+
 /// A writer that has drawn two numbers with one statement and stored only the first of them: the second has no row, not
 /// even an uncommitted one, when the tombstone goes in. Capture then repeats its statement with new numbers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

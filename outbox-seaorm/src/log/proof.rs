@@ -43,19 +43,23 @@ pub(super) async fn writers(log: &Inner) -> Result<BTreeSet<String>, LogError> {
     rows.iter().map(|row| column(row, 0)).collect()
 }
 
-/// Fills holes. Whether a number was taken is read first without locks, uncommitted rows included, so that as
-/// a rule no statement waits for a writer; that reading is a hint only. The proof is the tombstone that is in.
+/// Fills holes. Whether a number was taken is read before each statement without locks, uncommitted rows included,
+/// so that as a rule no statement waits for a writer; that reading is a hint only. The proof is the tombstone that
+/// is in.
 pub(super) async fn fill(log: &Inner, holes: &SeqRanges) -> Result<SeqRanges, LogError> {
     let ProofSql::Tombstones { taken, fill, filled, .. } = &log.sql.proof else { return Err(wrong_proof()) };
     let wanted: Vec<Seq> = holes.iter().flatten().take(FILL_AT_MOST).collect();
-    let taken = uncommitted(log, taken, &ranges(&wanted)).await?;
-    let free: Vec<Seq> = wanted.into_iter().filter(|seq| !taken.contains(*seq)).collect();
 
     let mut gone = SeqRanges::new();
     let mut waits = 0;
-    let mut chunks: Vec<&[Seq]> = free.chunks(FILL_AT_ONCE).rev().collect();
+    let mut chunks: Vec<&[Seq]> = wanted.chunks(FILL_AT_ONCE).rev().collect();
     while let Some(chunk) = chunks.pop() {
-        match put_tombstones(log, fill, filled, chunk).await? {
+        let taken = uncommitted(log, taken, &ranges(chunk)).await?;
+        let free: Vec<Seq> = chunk.iter().copied().filter(|seq| !taken.contains(*seq)).collect();
+        if free.is_empty() {
+            continue;
+        }
+        match put_tombstones(log, fill, filled, &free).await? {
             Filled::WentIn(seqs) => gone.insert_all(&seqs),
             Filled::Not(LockTrouble::Deadlock) => {}
             Filled::Not(LockTrouble::Waited) => {
@@ -77,16 +81,23 @@ pub(super) async fn fill(log: &Inner, holes: &SeqRanges) -> Result<SeqRanges, Lo
 }
 
 /// The numbers that have a row, committed or not.
+///
+/// In a task of its own, which goes on where the caller is dropped: the isolation level is sent before the
+/// transaction begins, and a connection that went back to the pool in between would read uncommitted rows as
+/// committed ones.
 async fn uncommitted(log: &Inner, taken: &Query, ranges: &SeqRanges) -> Result<SeqRanges, LogError> {
     let mut values = Vec::new();
     bind_ranges(ranges, &mut values);
-    let pool = log.sessions.pool().await?;
-    let transaction = pool
-        .begin_with_config(Some(IsolationLevel::ReadUncommitted), Some(AccessMode::ReadOnly))
-        .await
-        .map_err(LogError::database)?;
-    let rows = transaction.query_all_raw(taken.with(&values)).await.map_err(LogError::database)?;
-    transaction.commit().await.map_err(LogError::database)?;
+    let statement = taken.with(&values);
+    let pool = log.sessions.pool().await?.clone();
+    let reading = tokio::spawn(async move {
+        let transaction =
+            pool.begin_with_config(Some(IsolationLevel::ReadUncommitted), Some(AccessMode::ReadOnly)).await?;
+        let rows = transaction.query_all_raw(statement).await?;
+        transaction.commit().await?;
+        Ok::<_, sea_orm::DbErr>(rows)
+    });
+    let rows = reading.await.map_err(LogError::database)?.map_err(LogError::database)?;
     let mut seqs = SeqRanges::new();
     for row in &rows {
         seqs.insert(column(row, 0)?);
@@ -103,10 +114,14 @@ enum Filled {
 
 async fn put_tombstones(log: &Inner, fill: &Query, filled: &Query, seqs: &[Seq]) -> Result<Filled, LogError> {
     let ids: BTreeMap<Seq, Uuid> = seqs.iter().map(|seq| (*seq, Uuid::now_v7())).collect();
-    let rows: Vec<(Seq, String)> = ids.iter().map(|(seq, id)| (*seq, id.simple().to_string())).collect();
-    let rows = serde_json::to_string(&rows).map_err(LogError::database)?;
+    // As text, since all of it is ours: prepared, each number of rows would be a statement of its own.
+    let rows: Vec<String> = ids
+        .iter()
+        .map(|(seq, id)| format!("({seq}, X'{}', '', 0, '', '', UTC_TIMESTAMP(6))", id.simple()))
+        .collect();
     // One statement and a transaction of its own: what is in when it returns is committed.
-    let done = match log.sessions.pool().await?.execute_raw(fill.with(&[("rows", rows.into())])).await {
+    let fill = fill.followed_by(&rows.join(", "));
+    let done = match log.sessions.pool().await?.execute_unprepared(&fill).await {
         Ok(done) => done,
         Err(error) => {
             return LockTrouble::of(&error).map(Filled::Not).ok_or_else(|| LogError::database(error));

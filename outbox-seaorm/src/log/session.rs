@@ -28,6 +28,11 @@ const MAX_CONNECTIONS: u32 = 3;
 /// How long a statement waits for another session's lock.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
+/// What MySQL's sessions are set to, whatever the server's is: in the modes of other databases it does not tell
+/// the counter of a table.
+#[cfg(feature = "sqlx-mysql")]
+const SQL_MODE: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
+
 /// What the sessions are set for until the first lease is taken.
 const LONGEST_LEASE: Duration = Duration::from_secs(30);
 
@@ -153,7 +158,7 @@ impl Sessions {
                     // that are idle without one, which the pool replaces.
                     let settings = format!(
                         "SET SESSION wait_timeout = {idle}, innodb_lock_wait_timeout = {patience}, \
-                         lock_wait_timeout = 5",
+                         lock_wait_timeout = 5, sql_mode = '{SQL_MODE}'",
                         patience = LOCK_PATIENCE.as_secs()
                     );
                     sqlx::Executor::execute(

@@ -34,7 +34,8 @@ impl LockTrouble {
         if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
             return match error.number() {
                 1205 => Some(Self::Waited),
-                1213 => Some(Self::Deadlock),
+                // 1467 is what the victim of a deadlock about the counter is told.
+                1213 | 1467 => Some(Self::Deadlock),
                 _ => None,
             };
         }

@@ -31,8 +31,9 @@ impl Conflict {
         #[cfg(feature = "sqlx-mysql")]
         if let Some(error) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
             return match error.number() {
-                // Row changed since the snapshot (MariaDB's `innodb_snapshot_isolation`), lock table full, deadlock.
-                1020 | 1206 | 1213 => Some(Self::RolledBack),
+                // Row changed since the snapshot (MariaDB's `innodb_snapshot_isolation`), lock table full, deadlock,
+                // and what the victim of a deadlock about a table's counter is told.
+                1020 | 1206 | 1213 | 1467 => Some(Self::RolledBack),
                 // Lock wait timeout: whether it ends the statement or the transaction is a setting of the server
                 // (`innodb_rollback_on_timeout`), and MySQL does not tell afterwards.
                 1205 => Some(Self::RolledBack),

@@ -102,7 +102,7 @@ pub(super) enum ProofSql {
     Tombstones {
         /// Numbers that have a row, committed or not, read without locks. Log by key.
         taken: Query,
-        /// Puts tombstones in where nothing is. Log by key.
+        /// Puts tombstones in where nothing is, ends in `VALUES`. Log by key.
         fill: Query,
         /// The rows that are there now, to be compared with ours. Log by key.
         filled: Query,

@@ -219,12 +219,10 @@ pub(super) fn sql() -> Sql {
                 ranges!(),
                 " JOIN {event} e FORCE INDEX (PRIMARY) ON e.seq BETWEEN hole.first AND hole.last"
             )),
+            // The rows follow as text. Never a SELECT: InnoDB would hold the lock of the counter for as long as the
+            // statement waits, which stops every writer and ends the transaction of the one it waits for.
             fill: query(
-                "INSERT IGNORE INTO {event} (seq, id, event_type, event_version, topic, payload, occurred_at)
-                 SELECT h.seq, UNHEX(h.id), '', 0, '', '', UTC_TIMESTAMP(6)
-                 FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-                     seq BIGINT PATH '$[0]', id CHAR(32) CHARACTER SET ascii PATH '$[1]')) h
-                 ORDER BY h.seq",
+                "INSERT IGNORE INTO {event} (seq, id, event_type, event_version, topic, payload, occurred_at) VALUES ",
             ),
             filled: query(concat!(
                 "SELECT STRAIGHT_JOIN e.seq, e.id FROM ",

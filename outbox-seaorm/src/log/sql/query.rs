@@ -69,6 +69,11 @@ impl Query {
         };
         Statement::from_sql_and_values(self.backend, &self.text, self.order.iter().map(value))
     }
+
+    /// The text, with what follows it.
+    pub(crate) fn followed_by(&self, rest: &str) -> String {
+        format!("{}{rest}", self.text)
+    }
 }
 
 /// The table that a text means.
