@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use outbox_core::{
     log::{
-        Acquired, EventLog, Flush, Flushed, LogError, Owner, StartPoint, StoredProgress, SubscriptionState,
+        Acquired, Due, EventLog, Flush, Flushed, Hold, HoldChange, HoldState, LogError, Owner, StartPoint,
+        StoredProgress, SubscriptionState,
     },
     message::Seq,
 };
-use outbox_seaorm::{SeaOrmLog, tables::subscription};
+use outbox_seaorm::{
+    SeaOrmLog,
+    tables::{hold, subscription},
+};
 use outbox_tests::{
     Kind, TestDb,
     database::until,
@@ -109,6 +113,32 @@ on_each_database!(a_flush_counts_once_and_only_after_the_one_before_it, async |t
     assert_eq!(log.flush(&name, leader, &flush_to(second.seq, Some(second.id), 2)).await?, Flushed::Fenced);
     assert_eq!(log.flush(&name, leader, &flush_to(second.seq, Some(second.id), 1)).await?, Flushed::Stored);
     assert_eq!(row(&test.db).await?.position, second.seq);
+    Ok(())
+});
+
+on_each_database!(a_flush_that_meets_another_sessions_lock_is_not_stored_and_goes_again, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let name = subscription("sqs");
+    let event = order_event("1", "{}").insert(&test.db).await?;
+    let (leader, _) = lead(&log, &name).await?;
+    let plain = flush_to(event.seq, Some(event.id), 0);
+    let hold = Hold {
+        seq: event.seq,
+        aggregate: None,
+        state: HoldState::Dead,
+        attempts: 1,
+        due: Due::Never,
+        last_error: None,
+    };
+    let with_hold = Flush { holds: vec![HoldChange::Insert(hold)], ..plain.clone() };
+    let other = test.another_pool().await?.begin().await?;
+    other.execute_unprepared("UPDATE outbox_subscription SET epoch = epoch + 1").await?;
+    assert_eq!(log.flush(&name, leader, &plain).await?, Flushed::Busy);
+    assert_eq!(log.flush(&name, leader, &with_hold).await?, Flushed::Busy);
+    other.rollback().await?;
+    assert_eq!(row(&test.db).await?.flush_no, 0);
+    assert_eq!(log.flush(&name, leader, &with_hold).await?, Flushed::Stored);
+    assert_eq!(hold::Entity::find().all(&test.db).await?.len(), 1);
     Ok(())
 });
 

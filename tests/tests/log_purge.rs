@@ -173,12 +173,13 @@ async fn a_rewind_is_not_purged_away(test: &TestDb) -> anyhow::Result<()> {
     let events = ten_events(test, 10).await?;
     stands_at(&log, "sqs", &events[9], "").await?;
     let rewind = test.db.begin().await?;
+    rewind.execute_unprepared("SELECT floor FROM outbox_meta WHERE id = 1 FOR UPDATE").await?;
     rewind.execute_unprepared("UPDATE outbox_subscription SET position = 2, anchor = NULL").await?;
     let purging = tokio::spawn({
         let log = log.clone();
         async move { log.purge(DAY).await }
     });
-    // It waits for the row, or has given up waiting; either way it has taken nothing.
+    // It waits for the floor, or has given up waiting; either way it has taken nothing.
     let waits = match test.kind {
         Kind::Postgres => {
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -215,4 +216,97 @@ async fn a_rewind_is_not_purged_away_on_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rewind_is_not_purged_away_on_mariadb() {
     TestDb::run(Kind::Mariadb, async |test| a_rewind_is_not_purged_away(&test).await).await;
+}
+
+/// Purge is held up in the middle of a chunk, by a trigger that waits for a gate.
+async fn hold_up_deletes(test: &TestDb) -> anyhow::Result<()> {
+    test.db.execute_unprepared("CREATE TABLE gate (is_open integer)").await?;
+    if test.kind == Kind::Postgres {
+        test.db
+            .execute_unprepared(
+                "CREATE FUNCTION wait_for_gate() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN
+                     FOR turn IN 1..3000 LOOP
+                         EXIT WHEN EXISTS (SELECT 1 FROM gate);
+                         PERFORM pg_sleep(0.01);
+                     END LOOP;
+                     RETURN OLD;
+                 END $$",
+            )
+            .await?;
+        test.db
+            .execute_unprepared(
+                "CREATE TRIGGER held_up BEFORE DELETE ON outbox_event FOR EACH ROW EXECUTE FUNCTION wait_for_gate()",
+            )
+            .await?;
+    } else {
+        test.db
+            .execute_unprepared(
+                "CREATE TRIGGER held_up BEFORE DELETE ON outbox_event FOR EACH ROW
+                 SET @waited = GET_LOCK('outbox_purge_gate', 30)",
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+async fn a_long_purge_holds_up_no_leader(test: &TestDb) -> anyhow::Result<()> {
+    let log = SeaOrmLog::new(test.db.clone());
+    let events = ten_events(test, 10).await?;
+    let name = subscription("sqs");
+    let (leader, _) = lead(&log, &name).await?;
+    let flush = |no: i64| Flush {
+        position: 10,
+        anchor: Some(events[9].id),
+        holes: seqs(""),
+        previous_flush_no: no,
+        holds: Vec::new(),
+    };
+    assert_eq!(log.flush(&name, leader, &flush(0)).await?, Flushed::Stored);
+    hold_up_deletes(test).await?;
+    let gate = test.another_pool().await?.begin().await?;
+    if test.kind == Kind::Mariadb {
+        gate.execute_unprepared("DO GET_LOCK('outbox_purge_gate', 0)").await?;
+    }
+    let purging = tokio::spawn({
+        let log = SeaOrmLog::new(test.another_pool().await?);
+        async move { log.purge(DAY).await }
+    });
+    let deleting = match test.kind {
+        Kind::Postgres => {
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'DELETE FROM%'"
+        }
+        _ => {
+            "SELECT count(*) FROM information_schema.PROCESSLIST WHERE db = DATABASE() AND state = 'User lock'"
+        }
+    };
+    until("purge to delete", Duration::from_secs(20), async || {
+        let count = sea_orm::Statement::from_string(test.db.get_database_backend(), deleting);
+        let row = test.db.query_one_raw(count).await.expect("asking").expect("a count");
+        (row.try_get_by_index::<i64>(0).expect("a number") > 0 || purging.is_finished()).then_some(())
+    })
+    .await;
+    for no in 1..=3 {
+        assert_eq!(log.flush(&name, leader, &flush(no)).await?, Flushed::Stored);
+        assert!(log.renew(&name, leader, Duration::from_secs(60)).await?);
+    }
+    assert!(!purging.is_finished(), "purge was held up all the time");
+    gate.execute_unprepared(match test.kind {
+        Kind::Postgres => "INSERT INTO gate VALUES (1)",
+        _ => "DO RELEASE_LOCK('outbox_purge_gate')",
+    })
+    .await?;
+    gate.commit().await?;
+    assert_eq!(purging.await??.removed, 9);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_purge_holds_up_no_leader_on_postgres() {
+    TestDb::run(Kind::Postgres, async |test| a_long_purge_holds_up_no_leader(&test).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_purge_holds_up_no_leader_on_mariadb() {
+    TestDb::run(Kind::Mariadb, async |test| a_long_purge_holds_up_no_leader(&test).await).await;
 }

@@ -27,6 +27,9 @@ pub struct Flush {
 pub enum Flushed {
     /// It was.
     Stored,
+    /// It was not, for certain: another session was in the way (a lock wait, a deadlock, a busy database). Keep
+    /// everything and send the same again; nothing has to be acquired anew.
+    Busy,
     /// It was not: another leader, another flush or another history. Drop all memory and acquire again.
     Fenced,
 }

@@ -95,7 +95,8 @@ pub trait EventLog: Send + Sync + 'static {
     /// Stores progress and holds in one transaction, fenced by the owner token, the flush number and the anchor.
     ///
     /// # Errors
-    /// Where the database is away. The flush may then have been stored or not: reload before going on.
+    /// Where the database is away. The flush may then have been stored or not: reload before going on. Another
+    /// session's lock before the commit is no error but [`Flushed::Busy`].
     async fn flush(
         &self,
         subscription: &SubscriptionName,

@@ -12,7 +12,7 @@ impl Leader<'_> {
     }
 
     /// Stores what has changed. Where it is not known whether that was done, the term ends: the next one
-    /// begins from what is stored.
+    /// begins from what is stored. Where it is known that it was not, memory stays ahead of what is stored.
     pub(super) async fn flush(&mut self) -> Result<(), Lapse> {
         let flush = self.progress.to_flush(std::mem::take(&mut self.hold_changes));
         if let Some(closing) = self.holes.closing() {
@@ -21,6 +21,14 @@ impl Leader<'_> {
         let stored = self.shared.log.flush(&self.reader.name, self.owner, &flush);
         match Self::while_leading(&self.lease, stored).await?? {
             Flushed::Stored => {}
+            Flushed::Busy => {
+                tracing::debug!(subscription = %self.reader.name, "another session is in the way of a flush");
+                // Nothing of it was stored, and nothing in memory depends on it: the same goes again after a pause.
+                self.holes.reset();
+                self.hold_changes = flush.holds;
+                self.dirty_since = Some(Instant::now());
+                return Ok(());
+            }
             Flushed::Fenced => return Err(Lapse::Fenced),
         }
         self.progress.flushed();

@@ -210,8 +210,14 @@ impl<'a> Leader<'a> {
             );
             self.flights.abort_all();
         }
-        if self.dirty_since.is_some() {
+        while self.dirty_since.is_some() {
             self.flush().await?;
+            if self.dirty_since.is_some() && !self.lease.is_held() {
+                return Err(Lapse::LeaseLost);
+            }
+            if let Some(since) = self.dirty_since {
+                tokio::time::sleep_until(since + self.shared.config.flush_interval).await;
+            }
         }
         Ok(())
     }

@@ -57,6 +57,34 @@ async fn a_graceful_stop_hands_over_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_that_meets_a_lock_publishes_nothing_twice() {
+    let (log, publisher) = (log(), RecordingPublisher::new());
+    log.be_busy_for_flushes(20);
+    let now = chrono::Utc::now();
+    let relay = spawn(&log, publisher.clone());
+    append(&log, 30, 3);
+    let mut scheduled = new_event("orders", "later", "scheduled");
+    scheduled.deliver_at = Some(now + Duration::from_secs(600));
+    log.append(scheduled);
+    until("all to be stored", || {
+        log.subscription(NAME).is_some_and(|stored| stored.progress.flush_no > 0 && stored.holds.len() == 1)
+    })
+    .await;
+    until("the rest to be settled", || log.subscription(NAME).is_some_and(|s| s.progress.holes.is_empty()))
+        .await;
+    assert_eq!(publisher.seqs().len(), 30, "each once");
+    assert_eq!(log.counts().acquires, 1, "the term went on");
+
+    // Also the last flush, before the lease is given up.
+    append(&log, 10, 3);
+    until("all to be published", || publisher.seqs().len() == 40).await;
+    log.be_busy_for_flushes(3);
+    relay.stop().await.expect("stops");
+    let stored = log.subscription(NAME).expect("a row");
+    assert!(stored.progress.holes.is_empty(), "stored in the end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_whose_lease_was_taken_drops_its_memory_and_stores_nothing() {
     let (log, slow) = (log(), ScriptedPublisher::new());
     slow.always(Answer::After(Duration::from_secs(5), Box::new(Answer::Publish)));

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use outbox_core::log::{Due, Flush, Flushed, Hold, HoldChange, LogError, Owner, SubscriptionName};
-use sea_orm::{ConnectionTrait as _, Statement};
+use sea_orm::{ConnectionTrait as _, DbErr, Statement, TransactionTrait as _};
 use serde::Serialize;
 
-use super::{Inner, micros, sql::Sql, storable};
+use super::{Inner, micros, sql::Sql, storable, trouble::LockTrouble};
 
 pub(super) async fn flush(
     log: &Inner,
@@ -22,22 +22,43 @@ pub(super) async fn flush(
         ("anchor", flush.anchor.into()),
         ("holes", flush.holes.to_string().into()),
     ]);
-    if flush.holds.is_empty() {
+    let changes = hold_changes(&log.sql, subscription, &flush.holds)?;
+    match store(log, progress, changes).await {
+        Ok(flushed) => Ok(flushed),
+        Err(Failed::Before(error)) if LockTrouble::of(&error).is_some() => Ok(Flushed::Busy),
+        Err(Failed::Before(error) | Failed::AtCommit(error)) => Err(LogError::database(error)),
+        Err(Failed::Connecting(error)) => Err(error),
+    }
+}
+
+/// How far a flush came.
+enum Failed {
+    /// There was no connection.
+    Connecting(LogError),
+    /// Nothing was committed, if the database says so.
+    Before(DbErr),
+    /// It may have been committed.
+    AtCommit(DbErr),
+}
+
+async fn store(log: &Inner, progress: Statement, changes: Vec<Statement>) -> Result<Flushed, Failed> {
+    let pool = log.sessions.pool().await.map_err(Failed::Connecting)?;
+    if changes.is_empty() {
         // One statement is a transaction of its own, and one round trip.
-        let stored = log.sessions.execute(progress).await?.rows_affected();
+        let stored = pool.execute_raw(progress).await.map_err(Failed::Before)?.rows_affected();
         return Ok(if stored == 1 { Flushed::Stored } else { Flushed::Fenced });
     }
-    let changes = hold_changes(&log.sql, subscription, &flush.holds)?;
-    let transaction = log.sessions.begin().await?;
+    let transaction = pool.begin_with_options(super::session::writing()).await.map_err(Failed::Before)?;
     // The row is locked from here on, by the leader only: the changes of holds follow under its protection.
-    if transaction.execute_raw(progress).await.map_err(LogError::database)?.rows_affected() != 1 {
-        transaction.rollback().await.map_err(LogError::database)?;
+    if transaction.execute_raw(progress).await.map_err(Failed::Before)?.rows_affected() != 1 {
+        transaction.rollback().await.map_err(Failed::Before)?;
         return Ok(Flushed::Fenced);
     }
     for change in changes {
-        transaction.execute_raw(change).await.map_err(LogError::database)?;
+        // Dropped, the transaction is rolled back.
+        transaction.execute_raw(change).await.map_err(Failed::Before)?;
     }
-    transaction.commit().await.map_err(LogError::database)?;
+    transaction.commit().await.map_err(Failed::AtCommit)?;
     Ok(Flushed::Stored)
 }
 

@@ -8,8 +8,10 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 
 use super::{Inner, column, micros, start::lock_floor};
 
-/// One chunk. The order of locks is: floor, subscriptions, events. Whoever moves a position back takes the floor
-/// first too, so that it either sees the new floor or keeps purge waiting.
+/// One chunk. Only the floor is locked, so that a long chunk holds up no leader's flush and no renewal. It is enough:
+/// whoever makes a subscription or moves a position back takes the floor first too, and so either sees the new floor
+/// or keeps purge waiting; a leader only moves forward, so that what it needed when it was asked is the lowest of what
+/// it needs until the chunk is gone.
 pub(super) async fn purge(log: &Inner, request: PurgeRequest) -> Result<Purged, LogError> {
     let transaction = log.sessions.begin().await?;
     let floor = lock_floor(log, &transaction).await?;
@@ -49,14 +51,14 @@ pub(super) async fn purge(log: &Inner, request: PurgeRequest) -> Result<Purged, 
 async fn wanted_from(log: &Inner, transaction: &DatabaseTransaction) -> Result<Option<Seq>, LogError> {
     let mut wanted: Option<Seq> = None;
     let rows =
-        transaction.query_all_raw(log.sql.lock_subscriptions.with(&[])).await.map_err(LogError::database)?;
+        transaction.query_all_raw(log.sql.subscriptions.with(&[])).await.map_err(LogError::database)?;
     for row in rows {
         let (position, holes): (Seq, String) = (column(&row, 0)?, column(&row, 1)?);
         let lowest = lowest_hole(&holes).map_or(position, |hole| hole.min(position));
         wanted = Some(wanted.map_or(lowest, |seq| seq.min(lowest)));
     }
     let Some(wanted) = wanted else { return Ok(None) };
-    // A statement of its own: the holds of flushes that ended while we waited for the locks are in its snapshot.
+    // After the holes, never before: a flush in between turns a hole into a hold, and so one of the two is seen.
     let row = transaction.query_one_raw(log.sql.lowest_hold.with(&[])).await.map_err(LogError::database)?;
     let held: Option<Seq> = row.map(|row| column(&row, 0)).transpose()?.flatten();
     Ok(Some(held.map_or(wanted, |held| held.min(wanted))))

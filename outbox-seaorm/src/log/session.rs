@@ -79,14 +79,9 @@ impl Sessions {
         self.pool().await?.execute_raw(statement).await.map_err(LogError::database)
     }
 
-    /// A transaction that may write. On SQLite it takes the writer's place at once: one that began as a reader
-    /// would be refused where another has written since.
+    /// A transaction that may write.
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, LogError> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        self.pool().await?.begin_with_options(options).await.map_err(LogError::database)
+        self.pool().await?.begin_with_options(writing()).await.map_err(LogError::database)
     }
 
     async fn open(&self) -> Result<DatabaseConnection, LogError> {
@@ -171,6 +166,15 @@ impl Sessions {
             })
             .connect_lazy_with((*options).clone());
         sea_orm::SqlxMySqlConnector::from_sqlx_mysql_pool(pool)
+    }
+}
+
+/// How a transaction that may write begins. On SQLite it takes the writer's place at once: one that began as a reader
+/// would be refused where another has written since.
+pub(super) fn writing() -> TransactionOptions {
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
     }
 }
 

@@ -135,6 +135,10 @@ impl EventLog for MemoryLog {
         let mut state = self.state();
         state.answer()?;
         state.counts.flushes += 1;
+        if let Some(left) = state.busy_flushes.checked_sub(1) {
+            state.busy_flushes = left;
+            return Ok(Flushed::Busy);
+        }
         let found = state.rows.get(&flush.position).map(|row| row.id);
         let anchor_holds = flush.anchor.is_none() || flush.anchor == found;
         let now = state.now();

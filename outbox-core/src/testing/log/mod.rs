@@ -84,6 +84,11 @@ impl MemoryLog {
         self.state().flush_answers_to_lose = count;
     }
 
+    /// The next flushes find another session in the way and are not stored: so many of them.
+    pub fn be_busy_for_flushes(&self, count: usize) {
+        self.state().busy_flushes = count;
+    }
+
     /// The database crashes and restarts: open transactions are gone, and the numbers drawn since the last
     /// commit will be given out again. No statement errs: the pool has connected anew.
     pub fn crash(&self) {

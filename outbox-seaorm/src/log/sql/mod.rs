@@ -55,8 +55,8 @@ pub(super) struct Sql {
     /// Makes a subscription's row if there is none. By key.
     pub(super) register: Query,
 
-    /// Where each subscription stands, share-locked. A handful of rows.
-    pub(super) lock_subscriptions: Query,
+    /// Where each subscription stands. A handful of rows.
+    pub(super) subscriptions: Query,
     /// The lowest held event. For each subscription one row of hold, by key.
     pub(super) lowest_hold: Query,
     /// The end of the next chunk of purge and the first row in it that is still too young. Log by key, one chunk,

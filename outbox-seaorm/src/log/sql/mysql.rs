@@ -166,8 +166,8 @@ pub(super) fn sql() -> Sql {
             "INSERT INTO {subscription} (name, position, anchor, holes, state)
              VALUES (:name, :position, :anchor, :holes, 'running') ON DUPLICATE KEY UPDATE flush_no = flush_no",
         ),
-        lock_subscriptions: query(
-            "SELECT position, SUBSTR(holes, 1, 20) FROM {subscription} ORDER BY name LOCK IN SHARE MODE",
+        subscriptions: query(
+            "SELECT position, SUBSTR(holes, 1, 20) FROM {subscription} ORDER BY name",
         ),
         lowest_hold: query(
             "SELECT MIN(lowest) FROM (

@@ -157,7 +157,7 @@ pub(super) fn sql() -> Sql {
             "INSERT INTO {subscription} (name, position, anchor, holes, state)
              VALUES (:name, :position, :anchor, :holes, 'running') ON CONFLICT (name) DO NOTHING",
         ),
-        lock_subscriptions: query("SELECT position, SUBSTR(holes, 1, 20) FROM {subscription} ORDER BY name FOR SHARE"),
+        subscriptions: query("SELECT position, SUBSTR(holes, 1, 20) FROM {subscription}"),
         lowest_hold: query(
             "SELECT MIN(lowest) FROM (
                  SELECT (SELECT MIN(t.seq) FROM {hold} t WHERE t.subscription = s.name) AS lowest FROM {subscription} s

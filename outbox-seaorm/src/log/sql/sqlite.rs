@@ -158,7 +158,7 @@ pub(super) fn sql() -> Sql {
             "INSERT INTO {subscription} (name, position, anchor, holes, state)
              VALUES (:name, :position, :anchor, :holes, 'running') ON CONFLICT (name) DO NOTHING",
         ),
-        lock_subscriptions: query("SELECT position, SUBSTR(holes, 1, 20) FROM {subscription} ORDER BY name"),
+        subscriptions: query("SELECT position, SUBSTR(holes, 1, 20) FROM {subscription} ORDER BY name"),
         lowest_hold: query(
             "SELECT MIN(lowest) FROM (
                  SELECT (SELECT MIN(t.seq) FROM {hold} t WHERE t.subscription = s.name) AS lowest FROM {subscription} s
