@@ -52,9 +52,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The normal save, on a plain connection.
     order::ActiveModel { total_cents: Set(4_200), ..Default::default() }.insert(&db).await?;
 
-    let broker = MemoryBroker::new();
+    let broker = MemoryBroker::new(); // it ends with the process: confirmed, nothing is lost with it
     let relay = Relay::new(SeaOrmLog::new(db.clone()), "/shop")
-        .subscription(Subscription::new("stock", broker.publisher()));
+        .subscription(Subscription::new("stock", broker.publisher().confirmed()));
     let consumer = Consumer::new(broker.source("orders"), Inbox::new(db.clone(), "stock")?).on(reserve_stock);
 
     let shutdown = || tokio::time::sleep(Duration::from_secs(1)); // a service waits for a signal

@@ -24,8 +24,8 @@ pub struct BrokerConfig {
     /// How long a received message stays invisible before it comes again. Default 30 s. Shorter than a
     /// handler's run: it is handled twice. Much longer: what a crashed consumer held comes late.
     pub visibility: Duration,
-    /// The most messages that a queue holds, dead ones not counted. Default 100,000. A full queue refuses as
-    /// an unavailable broker does, so a relay waits. Too large: memory.
+    /// The most messages that a queue holds, dead ones too until they are [taken](MemoryBroker::take_dead).
+    /// Default 100,000. A full queue refuses as an unavailable broker does, so a relay waits. Too large: memory.
     pub capacity: usize,
     /// How often a message is delivered before it is kept aside as dead; `None` (the default): for ever.
     pub max_deliveries: Option<u32>,
@@ -108,19 +108,25 @@ impl MemoryBroker {
         self.state().queues.get(queue).map(Queue::depth).unwrap_or_default()
     }
 
-    /// The messages of a queue that were received too often.
-    ///
-    /// # Errors
-    /// Where one of them is no message.
-    pub fn dead(&self, queue: &str) -> Result<Vec<ReceivedMessage>, WireError> {
+    /// The messages of a queue that were received too often, each as a consumer would read it.
+    #[must_use]
+    pub fn dead(&self, queue: &str) -> Vec<Result<ReceivedMessage, WireError>> {
         let state = self.state();
-        let Some(queue) = state.queues.get(queue) else { return Ok(Vec::new()) };
-        queue.dead().map(|stored| decode(&stored.encoded)).collect()
+        let dead = state.queues.get(queue).into_iter().flat_map(Queue::dead);
+        dead.map(|stored| decode(&stored.encoded)).collect()
     }
 
-    /// Puts a body into a queue as it is, for example one that is no message.
+    /// Takes those messages out of the queue. What is to be tried again can be [put](Self::put) back.
+    #[must_use = "they are in the queue no more"]
+    pub fn take_dead(&self, queue: &str) -> Vec<Encoded> {
+        let taken = self.state().queues.get_mut(queue).map(Queue::take_dead).unwrap_or_default();
+        taken.into_iter().map(|stored| stored.encoded).collect()
+    }
+
+    /// Puts a body into a queue as it is, for example one that is no message. It belongs to no aggregate, and
+    /// there is always room for it.
     pub fn put(&self, queue: &str, encoded: Encoded) {
-        self.state().queues.entry(queue.to_owned()).or_default().push(encoded);
+        self.state().queues.entry(queue.to_owned()).or_default().push(encoded, None);
         self.announce();
     }
 

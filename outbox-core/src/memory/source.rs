@@ -31,7 +31,7 @@ impl MemorySource {
                 receipt: Receipt(number.to_string().into()),
                 broker_id: None,
                 attempt: stored.attempts,
-                group: None,
+                group: stored.group.as_deref().map(ToOwned::to_owned),
                 message: decode(&stored.encoded),
             })
             .collect()
@@ -74,10 +74,16 @@ impl Source for MemorySource {
 
     async fn ack(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, SourceError> {
         self.check_reachable()?;
-        Ok(self.broker.with_queue(&self.queue, |queue, _| {
+        let (not_out, next_is_ready) = self.broker.with_queue(&self.queue, |queue, _| {
             let was_not_out = |receipt: &&Receipt| !number(receipt).is_some_and(|number| queue.ack(number));
-            receipts.iter().filter(was_not_out).cloned().collect()
-        }))
+            let not_out = receipts.iter().filter(was_not_out).cloned().collect();
+            (not_out, queue.has_ready())
+        });
+        // What stood behind an acknowledged one of its group may be what somebody waits for.
+        if next_is_ready {
+            self.broker.announce();
+        }
+        Ok(not_out)
     }
 
     async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<(), SourceError> {

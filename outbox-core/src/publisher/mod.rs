@@ -2,7 +2,7 @@
 
 mod outcome;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -59,6 +59,18 @@ pub trait Publisher: Send + Sync + 'static {
     /// as not sent and may go out again.
     async fn publish(&self, batch: &[Message]) -> Vec<Outcome>;
 
+    /// The same, answering within `limit` for what is known by then: what the relay calls, with a little less
+    /// than its publish timeout. Default: [`publish`](Self::publish).
+    ///
+    /// A publisher whose batch is several requests should have this: one that hangs then takes none of the others
+    /// along, and each answer that came in is progress. Messages without an answer by then are
+    /// [`Outcome::Unavailable`]. A publisher that wraps another one hands this on too.
+    async fn publish_within(&self, batch: &[Message], limit: Duration) -> Vec<Outcome> {
+        // What takes longer is dropped by the relay.
+        let _ = limit;
+        self.publish(batch).await
+    }
+
     /// Called once before the first batch: resolve routes, check settings.
     ///
     /// # Errors
@@ -71,6 +83,12 @@ pub trait Publisher: Send + Sync + 'static {
     /// The most messages that `publish` takes at once. Default: 100.
     fn max_batch(&self) -> usize {
         100
+    }
+
+    /// The most bytes of payload that `publish` takes at once, unless a single message is larger. Default: no
+    /// limit. Too small: more batches. Too large: a batch that cannot be sent in the time there is.
+    fn max_batch_bytes(&self) -> usize {
+        usize::MAX
     }
 
     /// Whether a batch may hold several messages of one aggregate: only where the broker keeps
@@ -90,11 +108,17 @@ impl<P: Publisher + ?Sized> Publisher for Arc<P> {
     async fn publish(&self, batch: &[Message]) -> Vec<Outcome> {
         (**self).publish(batch).await
     }
+    async fn publish_within(&self, batch: &[Message], limit: Duration) -> Vec<Outcome> {
+        (**self).publish_within(batch, limit).await
+    }
     async fn start(&self) -> Result<(), PublisherError> {
         (**self).start().await
     }
     fn max_batch(&self) -> usize {
         (**self).max_batch()
+    }
+    fn max_batch_bytes(&self) -> usize {
+        (**self).max_batch_bytes()
     }
     fn keeps_order_in_batch(&self) -> bool {
         (**self).keeps_order_in_batch()

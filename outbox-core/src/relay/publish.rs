@@ -38,7 +38,10 @@ impl Flights {
     pub(super) fn start(&mut self, publisher: &Arc<dyn Publisher>, batch: Batch, limit: Duration) {
         let publisher = Arc::clone(publisher);
         self.0.spawn(async move {
-            let publishing = AssertUnwindSafe(async { publisher.publish(&batch.messages).await });
+            // A tenth is for an answer that comes at the last moment.
+            let within = limit.mul_f64(0.9);
+            let publishing =
+                AssertUnwindSafe(async { publisher.publish_within(&batch.messages, within).await });
             let answer = match timeout(limit, publishing.catch_unwind()).await {
                 Ok(Ok(outcomes)) => Ok(outcomes),
                 Ok(Err(panic)) => Err(format!("the publisher panicked: {}", panic_text(&*panic))),

@@ -1,8 +1,11 @@
 //! Duplicates on purpose: brokers deliver some messages twice, so this example does too.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -13,6 +16,9 @@ use outbox_seaorm::{
 
 /// One message in so many is sent a second time.
 const EVERY: i64 = 7;
+
+/// For a caller that says nothing of its own.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What went through a [`Repeat`].
 #[derive(Debug, Default)]
@@ -53,12 +59,17 @@ impl<P: Publisher> Repeat<P> {
 #[async_trait]
 impl<P: Publisher> Publisher for Repeat<P> {
     async fn publish(&self, batch: &[Message]) -> Vec<Outcome> {
+        self.publish_within(batch, PATIENCE).await
+    }
+
+    async fn publish_within(&self, batch: &[Message], limit: Duration) -> Vec<Outcome> {
+        let began = Instant::now();
         let copies: Vec<Message> = batch.iter().filter(|message| message.seq % EVERY == 0).cloned().collect();
         if !copies.is_empty() {
-            let outcomes = self.inner.publish(&copies).await;
+            let outcomes = self.inner.publish_within(&copies, limit / 2).await;
             count(&self.tally.repeated, &outcomes);
         }
-        let outcomes = self.inner.publish(batch).await;
+        let outcomes = self.inner.publish_within(batch, limit.saturating_sub(began.elapsed())).await;
         count(&self.tally.published, &outcomes);
         outcomes
     }
@@ -69,6 +80,10 @@ impl<P: Publisher> Publisher for Repeat<P> {
 
     fn max_batch(&self) -> usize {
         self.inner.max_batch()
+    }
+
+    fn max_batch_bytes(&self) -> usize {
+        self.inner.max_batch_bytes()
     }
 
     fn topics(&self) -> Topics {
