@@ -21,11 +21,13 @@ pub struct Cli {
     pub database_url: Option<String>,
 
     /// Publish to this SQS endpoint instead of a broker in memory; needs --queue. Credentials and region are
-    /// those of AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, or made up for a local server
+    /// those of AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_REGION, or made up for a
+    /// local server
     #[arg(long, value_name = "URL", requires = "queue")]
     pub sqs_endpoint: Option<String>,
 
-    /// The name of the SQS queue; it is created if it is not there
+    /// The name of the SQS queue; it is created if it is not there. Each database wants a queue of its own: a run
+    /// on another one would take its messages
     #[arg(long, value_name = "NAME", requires = "sqs_endpoint")]
     pub queue: Option<String>,
 
@@ -38,7 +40,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "Exit codes:
     0  every change of every order was processed, each once and in order
     1  something was lost, repeated or out of order
-    2  it could not run: a wrong argument, a missing file, a refused connection
+    2  it could not run: a wrong argument, a missing file, an input without one usable line, a refused connection
   130  interrupted with work left; start it again on the same database to go on";
 
 /// How many events to throw away.

@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, EntityTrait, Schema,
-    sea_query::{Index, IndexCreateStatement},
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, Schema,
+    sea_query::{Index, IndexCreateStatement, TableCreateStatement},
 };
 
 use crate::{cli::Cli, inventory::booking, orders};
@@ -98,22 +98,24 @@ async fn connect(url: &str) -> Result<DatabaseConnection> {
 /// A real service has migrations: its own, and those of `outbox_seaorm::migrations()`.
 async fn create_tables(db: &DatabaseConnection) -> Result<()> {
     outbox_seaorm::create_tables(db).await?;
-    create_table(db, orders::order::Entity).await?;
-    create_table(db, orders::revision::Entity).await?;
-    if create_table(db, booking::Entity).await? {
+    db.execute(&table(db, orders::order::Entity)).await?;
+    db.execute(&table(db, orders::revision::Entity)).await?;
+    let mut bookings = table(db, booking::Entity);
+    if db.get_database_backend() == DbBackend::MySql {
+        // An index cannot be created there only if it is missing, so it comes with its table.
+        bookings.index(&mut bookings_by_change());
+        db.execute(&bookings).await?;
+    } else {
+        db.execute(&bookings).await?;
         db.execute(&bookings_by_change()).await?;
     }
     Ok(())
 }
 
-/// Creates an entity's table and says whether it was missing.
-async fn create_table<E: EntityTrait>(db: &DatabaseConnection, entity: E) -> Result<bool> {
-    if E::find().one(db).await.is_ok() {
-        return Ok(false);
-    }
+/// An entity's table, created where it is missing.
+fn table<E: EntityTrait>(db: &DatabaseConnection, entity: E) -> TableCreateStatement {
     let schema = Schema::new(db.get_database_backend());
-    db.execute(&schema.create_table_from_entity(entity)).await?;
-    Ok(true)
+    schema.create_table_from_entity(entity).if_not_exists().take()
 }
 
 fn bookings_by_change() -> IndexCreateStatement {
@@ -122,7 +124,8 @@ fn bookings_by_change() -> IndexCreateStatement {
         .table(booking::Entity)
         .col(booking::Column::OrderId)
         .col(booking::Column::Revision)
-        .to_owned()
+        .if_not_exists()
+        .take()
 }
 
 /// `scheme://user:secret@host/name` without the secret.

@@ -30,6 +30,10 @@ pub enum Action {
     Cancel,
 }
 
+/// The columns, in any order.
+const COLUMNS: [&str; 8] =
+    ["order_id", "revision", "action", "customer", "address", "sku", "quantity", "total_cents"];
+
 /// A line of the input with its number, and what it says or what is wrong with it.
 #[derive(Debug)]
 pub struct Line {
@@ -60,39 +64,47 @@ pub fn open(file: Option<&Path>) -> Result<Box<dyn Read + Send>> {
 }
 
 /// Reads lines on a thread of its own, because standard input may block for ever; the channel is bounded, so
-/// that a large file is read no faster than it is saved.
-pub fn lines(input: impl Read + Send + 'static) -> mpsc::Receiver<Line> {
+/// that a large file is read no faster than it is saved. An error, which is the last item, is the input's own:
+/// it is no input of ours, or it ends before its end.
+pub fn lines(input: impl Read + Send + 'static) -> mpsc::Receiver<Result<Line>> {
     let (sender, receiver) = mpsc::channel(64);
     std::thread::spawn(move || {
-        let mut reader = csv::Reader::from_reader(input);
-        let headers = match reader.headers() {
-            Ok(headers) => headers.clone(),
-            Err(error) => {
-                let _ = sender.blocking_send(Line { number: 1, content: Err(error.into()) });
-                return;
-            }
-        };
-        let mut record = csv::StringRecord::new();
-        loop {
-            let next = reader.read_record(&mut record);
-            let number = match &next {
-                Ok(true) => record.position().map_or(0, csv::Position::line),
-                Ok(false) => return,
-                Err(error) => error.position().map_or(0, csv::Position::line),
-            };
-            let gone = matches!(&next, Err(error) if error.is_io_error());
-            let content = next.map_err(anyhow::Error::from).and_then(|_| {
-                let columns =
-                    record.deserialize(Some(&headers)).map_err(|error| anyhow!(plain(&error, &headers)))?;
-                change(columns)
-            });
-            // The receiver is gone when the job was interrupted.
-            if sender.blocking_send(Line { number, content }).is_err() || gone {
-                return;
-            }
+        if let Err(error) = read_lines(input, &sender) {
+            let _ = sender.blocking_send(Err(error));
         }
     });
     receiver
+}
+
+fn read_lines(input: impl Read, sender: &mpsc::Sender<Result<Line>>) -> Result<()> {
+    let mut reader = csv::Reader::from_reader(input);
+    let headers = reader.headers().context("cannot read the input")?.clone();
+    if let Some(missing) = COLUMNS.iter().find(|column| !headers.iter().any(|header| header == **column)) {
+        bail!("the input has no column {missing}: expected a first line with {}", COLUMNS.join(","));
+    }
+    let mut record = csv::StringRecord::new();
+    loop {
+        let next = reader.read_record(&mut record);
+        let number = match &next {
+            Ok(true) => record.position().map_or(0, csv::Position::line),
+            Ok(false) => return Ok(()),
+            Err(error) => error.position().map_or(0, csv::Position::line),
+        };
+        let content = match next {
+            Err(error) if error.is_io_error() => {
+                return Err(error).context("the input could not be read to its end");
+            }
+            Err(error) => Err(error.into()),
+            Ok(_) => record
+                .deserialize(Some(&headers))
+                .map_err(|error| anyhow!(plain(&error, &headers)))
+                .and_then(change),
+        };
+        // The receiver is gone when the job was interrupted.
+        if sender.blocking_send(Ok(Line { number, content })).is_err() {
+            return Ok(());
+        }
+    }
 }
 
 /// What is wrong with which column, without the position that the caller prints anyway.
@@ -138,6 +150,7 @@ mod tests {
     fn read(text: &str) -> Vec<(u64, Result<Change, String>)> {
         let mut lines = lines(io::Cursor::new(format!("{HEADER}{text}")));
         std::iter::from_fn(|| lines.blocking_recv())
+            .map(|line| line.expect("the input can be read"))
             .map(|line| (line.number, line.content.map_err(|error| error.to_string())))
             .collect()
     }
@@ -167,11 +180,35 @@ mod tests {
         }
     }
 
+    /// A disk that gives out after some text.
+    struct Torn(io::Cursor<Vec<u8>>);
+
+    impl Read for Torn {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => Err(io::Error::other("the disk is gone")),
+                read => Ok(read),
+            }
+        }
+    }
+
+    #[test]
+    fn an_input_that_breaks_off_is_an_error_after_what_was_read() {
+        let text = format!("{HEADER}A-1,1,place,Ada,Lane,MUG,1,100\n");
+        let mut lines = lines(Torn(io::Cursor::new(text.into_bytes())));
+        let first = lines.blocking_recv().expect("a line").expect("it can be read");
+        assert!(first.content.is_ok());
+        let error = lines.blocking_recv().expect("the error").expect_err("the disk is gone");
+        assert_eq!(format!("{error:#}"), "the input could not be read to its end: the disk is gone");
+        assert!(lines.blocking_recv().is_none());
+    }
+
     #[test]
     fn every_line_of_the_sample_is_well_formed() {
         let mut lines = lines(SAMPLE.as_bytes());
         let mut count = 0;
         while let Some(line) = lines.blocking_recv() {
+            let line = line.expect("the sample can be read");
             line.content.unwrap_or_else(|error| panic!("line {}: {error}", line.number));
             count += 1;
         }

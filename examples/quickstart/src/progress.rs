@@ -13,7 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{SUBSCRIPTION, broker::Broker, orders::revision, reconcile};
 
+/// The least pause between two looks at the database, and the longest.
 const REFRESH: Duration = Duration::from_millis(200);
+const SELDOM: Duration = Duration::from_secs(5);
+
+/// For how long the database or the broker may be away; relay and consumer wait for them too.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Whether there was anything left to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +27,16 @@ pub enum Drained {
     Everything,
     /// An interruption, or the end of relay or consumer, came first.
     NotYet,
+}
+
+/// What can still be waited for.
+enum Left {
+    /// Every change was acted on.
+    Nothing,
+    /// Something is between the log and the inventory.
+    OnItsWay,
+    /// Changes are missing, and nothing seems to be on its way.
+    Missing,
 }
 
 /// The bar: changes processed of changes saved.
@@ -38,17 +53,18 @@ impl Progress {
         Self { db, bar: ProgressBar::new(0).with_style(style) }
     }
 
-    /// Moves the bar while `work` is under way.
+    /// Moves the bar while `work` is under way. A look that fails is only a bar that stands still.
     pub async fn show_while<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let refresh = async {
             loop {
-                self.refresh().await?;
-                tokio::time::sleep(REFRESH).await;
+                let asked = Instant::now();
+                let _ = self.refresh().await;
+                tokio::time::sleep(pause_after(asked.elapsed())).await;
             }
         };
         tokio::select! {
             done = work => done,
-            failed = refresh => failed,
+            never = refresh => never,
         }
     }
 
@@ -59,26 +75,45 @@ impl Progress {
         interrupted: &CancellationToken,
         ended: impl Fn() -> bool,
     ) -> Result<Drained> {
-        let mut empty_since = None;
+        let (mut empty_since, mut away_since) = (None, None);
         let drained = loop {
-            if self.refresh().await? == 0 {
-                break Drained::Everything;
+            let asked = Instant::now();
+            match self.left(broker).await {
+                Ok(Left::Nothing) => break Drained::Everything,
+                Ok(Left::Missing) => {
+                    away_since = None;
+                    if empty_since.get_or_insert(asked).elapsed() >= broker.patience() {
+                        break Drained::Everything;
+                    }
+                }
+                Ok(Left::OnItsWay) => (empty_since, away_since) = (None, None),
+                Err(error) => {
+                    empty_since = None;
+                    if away_since.get_or_insert(asked).elapsed() >= PATIENCE {
+                        return Err(error);
+                    }
+                }
             }
             if interrupted.is_cancelled() || ended() {
                 break Drained::NotYet;
             }
-            if self.relay_is_done().await? && broker.waiting().await? == 0 {
-                let since = *empty_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= broker.patience() {
-                    break Drained::Everything;
-                }
-            } else {
-                empty_since = None;
+            tokio::select! {
+                () = interrupted.cancelled() => {}
+                () = tokio::time::sleep(pause_after(asked.elapsed())) => {}
             }
-            tokio::time::sleep(REFRESH).await;
         };
         self.bar.finish_and_clear();
         Ok(drained)
+    }
+
+    async fn left(&self, broker: &Broker) -> Result<Left> {
+        Ok(if self.refresh().await? == 0 {
+            Left::Nothing
+        } else if self.relay_is_done().await? && broker.waiting().await? == 0 {
+            Left::Missing
+        } else {
+            Left::OnItsWay
+        })
     }
 
     /// Moves the bar and gives back how many changes inventory has not acted on.
@@ -97,4 +132,9 @@ impl Progress {
         let Some(progress) = progress else { return Ok(false) };
         Ok(progress.position >= last.map_or(0, |event| event.seq) && progress.holes.is_empty())
     }
+}
+
+/// A look at large tables takes long: it shall not take more than a tenth of the database's time.
+fn pause_after(took: Duration) -> Duration {
+    (took * 10).clamp(REFRESH, SELDOM)
 }

@@ -61,6 +61,8 @@ impl Report<'_> {
         let wrong = self.found.repeated + out_of_order;
         if wrong > 0 || (self.drained && self.found.lost + self.found.stock_differs > 0) {
             ExitCode::from(1)
+        } else if self.saved.nothing_was_usable() {
+            ExitCode::from(2)
         } else if self.drained && self.saved.stopped_before.is_none() {
             ExitCode::SUCCESS
         } else {
@@ -92,7 +94,9 @@ impl fmt::Display for Report<'_> {
         if saved.already > 0 {
             writeln!(f, "{} changes had been saved by an earlier run.", saved.already)?;
         }
-        if saved.skipped > 0 {
+        if saved.nothing_was_usable() {
+            writeln!(f, "None of the {} lines of the input could be used; see above.", saved.skipped)?;
+        } else if saved.skipped > 0 {
             writeln!(f, "{} malformed lines were skipped; see above.", saved.skipped)?;
         }
         if let Some(line) = saved.stopped_before {

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use outbox_seaorm::tables::event;
 use sea_orm::{
-    DatabaseConnection, EntityTrait as _, QueryOrder as _, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait as _,
+    ColumnTrait as _, DatabaseConnection, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +31,7 @@ pub struct Saved {
 /// Saves every line, each in a transaction of its own, until the input ends or the job is interrupted.
 pub async fn all(
     db: &DatabaseConnection,
-    mut lines: mpsc::Receiver<Line>,
+    mut lines: mpsc::Receiver<Result<Line>>,
     sabotage: Option<Sabotage>,
     interrupted: &CancellationToken,
 ) -> Result<Saved> {
@@ -48,7 +48,7 @@ pub async fn all(
             }
             line = lines.recv() => line,
         };
-        let Some(Line { number, content }) = line else { break };
+        let Some(Line { number, content }) = line.transpose()? else { break };
         next_line = number + 1;
         let change = match content {
             Ok(change) => change,
@@ -80,6 +80,11 @@ pub async fn all(
 }
 
 impl Saved {
+    /// Whether there were lines and none of them could be used: most likely it was the wrong input.
+    pub fn nothing_was_usable(&self) -> bool {
+        self.skipped > 0 && self.saved + self.already == 0 && self.stopped_before.is_none()
+    }
+
     fn skip(&mut self, line: u64, reason: &impl std::fmt::Display) {
         self.skipped += 1;
         eprintln!("line {line} skipped: {reason}");
@@ -93,10 +98,16 @@ async fn and_throw_its_event_away(db: &DatabaseConnection, change: Change) -> Re
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..Default::default()
     };
+    let order_id = change.order_id.clone();
     let txn = db.begin_with_options(immediate).await?;
     let applied = orders::apply(&txn, change).await?;
     if applied == Applied::Saved {
-        let written = event::Entity::find().order_by_desc(event::Column::Seq).one(&txn).await?;
+        // Of this order alone: on a server others may save at the same time.
+        let written = event::Entity::find()
+            .filter(event::Column::AggregateId.eq(order_id))
+            .order_by_desc(event::Column::Seq)
+            .one(&txn)
+            .await?;
         let written = written.context("expected the event of the save in the log")?;
         event::Entity::delete_by_id(written.seq).exec(&txn).await?;
     }

@@ -237,6 +237,37 @@ fn a_missing_file_is_one_clear_line() {
 }
 
 #[test]
+fn an_input_that_cannot_be_read_is_no_success() {
+    let desk = Desk::new();
+    let a_folder = run(quickstart(&desk.url()).arg("--file").arg(desk.folder.path()));
+    assert_one_clear_line(a_folder, "cannot read the input: Is a directory");
+    let other = desk.path("other.csv");
+    std::fs::write(&other, "sku,price\nMUG,100\n").expect("write the input");
+    let other = run(quickstart(&desk.url()).arg("--file").arg(other));
+    assert_one_clear_line(other, "the input has no column order_id: expected a first line with order_id,");
+}
+
+#[test]
+fn an_input_of_which_no_line_could_be_used_is_no_success() {
+    let desk = Desk::new();
+    let input = desk.input(&["A-1,two,pay,,,,,", "A-9,2,pay,,,,,"]);
+    let ended = run(quickstart(&desk.url()).arg("--file").arg(&input)).expect_code(2);
+    assert!(ended.stdout.contains("None of the 2 lines of the input could be used"), "{}", ended.stdout);
+}
+
+#[tokio::test]
+async fn an_index_that_a_killed_run_did_not_come_to_is_made_by_the_next() {
+    let desk = Desk::new();
+    let empty = desk.input(&[]);
+    run(quickstart(&desk.url()).arg("--file").arg(&empty)).expect_code(0);
+    let db = Database::connect(desk.url()).await.expect("open the database");
+    db.execute_unprepared("DROP INDEX inventory_bookings_by_change").await.expect("drop the index");
+    run(quickstart(&desk.url()).arg("--file").arg(&empty)).expect_code(0);
+    let there = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'inventory_bookings_by_change'";
+    assert_eq!(number(&db, there).await, Some(1));
+}
+
+#[test]
 fn a_database_that_cannot_be_opened_is_one_clear_line() {
     let url = format!("sqlite://{}?mode=rwc", Path::new("/nowhere/at/all.sqlite").display());
     assert_one_clear_line(

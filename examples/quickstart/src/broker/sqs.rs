@@ -69,7 +69,7 @@ fn client(endpoint: &str) -> Client {
     let credentials = Credentials::new(
         set("AWS_ACCESS_KEY_ID", "test"),
         set("AWS_SECRET_ACCESS_KEY", "test"),
-        None,
+        env::var("AWS_SESSION_TOKEN").ok(),
         None,
         "environment",
     );
