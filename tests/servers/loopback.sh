@@ -39,6 +39,27 @@ wait_for() {
     done
 }
 
+# need_owner FOLDER USER: what another user made here before is nothing that a server can start on.
+need_owner() {
+    local owner
+    owner=$(stat -c %U "$1" 2>/dev/null) || return 0
+    [ "$owner" = "$2" ] ||
+        fail "$1 belongs to $owner, expected $2: remove it, run this as the user who made it, or set OUTBOX_SERVERS_HOME"
+}
+
+# take_turns FOLDER: only one script at a time works on a server's data.
+take_turns() {
+    mkdir -p "$1"
+    need_owner "$1/lock" "$(id -un)"
+    exec 9>"$1/lock"
+    flock 9
+}
+
+# Something listens on a port and is no server of ours: without a client it cannot be told what it is.
+stranger() {
+    fail "something listens on port $1, but $2 is missing to talk to it: install $2, or name a server in $3"
+}
+
 # install_packages WHAT PACKAGE..: as root with apt, else it says what is missing.
 install_packages() {
     local what=$1
