@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_in_a_value_are_escaped_for_sqs() {
+    fn control_characters_in_a_value_are_escaped() {
         let folded = fold([("subject".to_owned(), "bell\u{7}".to_owned())]);
         assert_eq!(invalid_character(&folded[0].1), None);
         assert_eq!(unfold(folded.into_iter().collect())["subject"], "bell\u{7}");

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_sqs_reserves_or_cannot_write_are_refused() {
+    fn names_that_are_reserved_or_cannot_be_written_are_refused() {
         for name in ["a", "traceparent", "event_type", "x-y.z", "awsome", &"n".repeat(256)] {
             assert!(valid_name(name), "{name}");
         }

@@ -25,6 +25,29 @@ const DEFAULT_WINDOW: Duration = Duration::from_secs(28 * 24 * 60 * 60);
 
 /// The messages that one consumer has processed. A clone is the same inbox.
 ///
+/// **Nothing removes old rows by itself.** One row is kept for each message that was ever processed, until the service
+/// calls [`purge`](Self::purge). It may do so in any process and at any time; once a day is often enough:
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use outbox_seaorm::Inbox;
+/// # fn schedule(inbox: Inbox) {
+/// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+///
+/// tokio::spawn(async move {
+///     let mut daily = tokio::time::interval(DAY);
+///     loop {
+///         daily.tick().await;
+///         if let Err(error) = inbox.purge(28 * DAY).await {
+///             eprintln!("the inbox was not purged: {error}"); // tried again tomorrow
+///         }
+///     }
+/// });
+/// # }
+/// ```
+///
+/// Processing in a loop of one's own, without a [`Consumer`](crate::consumer::Consumer):
+///
 /// ```no_run
 /// # use outbox_seaorm::{Inbox, consumer::{InboxError, Processed}, message::ReceivedMessage};
 /// # use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr};

@@ -224,7 +224,7 @@ async fn a_wrong_parameter_of_the_request_kills_no_message() {
 }
 
 #[tokio::test]
-async fn what_sqs_can_never_take_is_rejected_before_it_is_sent() {
+async fn what_can_never_be_taken_is_rejected_before_it_is_sent() {
     let (publisher, requests) = publisher(all_sent);
     let publisher = publisher.max_bytes(1000);
     let outcomes = publisher

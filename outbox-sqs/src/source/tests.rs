@@ -70,7 +70,7 @@ async fn a_delivery_that_is_no_longer_ours_can_be_given_back_but_not_extended() 
 }
 
 #[tokio::test]
-async fn a_delay_is_rounded_up_and_never_beyond_what_sqs_takes() {
+async fn a_delay_is_rounded_up_and_never_beyond_the_longest() {
     let (source, requests) = source(|_| Answer::body(&"{}"));
     let receipt = &receipts(0..1)[0];
     for delay in

@@ -105,7 +105,7 @@ mod tests {
     const TEXT: &str = "SELECT :a::text, '12:30' FROM {event} WHERE seq > :b_c AND id = :a";
 
     #[test]
-    fn postgres_numbers_a_repeated_placeholder_once() {
+    fn a_repeated_placeholder_is_numbered_once() {
         let query = Query::new(DbBackend::Postgres, TEXT);
         assert_eq!(query.text, "SELECT $1::text, '12:30' FROM \"outbox_event\" WHERE seq > $2 AND id = $1");
         assert_eq!(query.order, ["a", "b_c"]);
