@@ -59,6 +59,10 @@ impl Broker {
     }
 
     /// How many messages the consumer is not done with.
+    #[cfg_attr(
+        not(feature = "servers"),
+        allow(clippy::unused_async, reason = "the same call with the feature `servers`")
+    )]
     pub async fn waiting(&self) -> Result<usize> {
         match self {
             Self::Memory(memory) => Ok(memory.waiting()),
