@@ -43,6 +43,8 @@ pub(super) struct Leader<'a> {
     pub(super) holes: Holes,
     pub(super) plan: Plan,
     pub(super) flights: Flights,
+    /// The most events of a batch: what the publisher takes, less after a timeout until batches get through again.
+    pub(super) batch_limit: usize,
     pub(super) breaker: Breaker,
     pub(super) report: BrokerReport,
     pub(super) schedule: Schedule,
@@ -70,6 +72,7 @@ impl<'a> Leader<'a> {
             holes: Holes::new(shared.log.hole_proof(), progress.unseen(), now),
             plan: Plan::new(reader.publisher.keeps_order_in_batch()),
             flights: Flights::default(),
+            batch_limit: reader.publisher.max_batch(),
             breaker: Breaker::new(Backoff::new(config.backoff_min, config.backoff_max)),
             report: BrokerReport::new(),
             schedule: Schedule::new(),
@@ -191,7 +194,8 @@ impl<'a> Leader<'a> {
             && self.breaker.lets_through(self.flights.len(), Instant::now())
             && self.lease.covers(config.publish_timeout)
         {
-            let Some(batch) = self.plan.take_batch(self.reader.publisher.max_batch()) else { return };
+            let max_bytes = self.reader.publisher.max_batch_bytes();
+            let Some(batch) = self.plan.take_batch(self.batch_limit, max_bytes) else { return };
             self.breaker.sent();
             self.flights.start(&self.reader.publisher, batch, config.publish_timeout);
         }

@@ -20,6 +20,15 @@ pub(super) enum Origin {
     Hold,
 }
 
+/// Where messages that were not sent stand next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// First, in their order.
+    First,
+    /// Behind the other aggregates, so that one that cannot be sent in time does not keep them from going.
+    Last,
+}
+
 /// A lane is the hash of its aggregate. Two aggregates of one hash share a lane: more order than was promised.
 type Lane = u64;
 
@@ -35,6 +44,8 @@ struct Item {
 pub(super) struct Batch {
     pub(super) messages: Vec<Message>,
     tags: Vec<(Origin, Option<Lane>)>,
+    room: usize,
+    bytes_left: usize,
 }
 
 /// The events that are read and not published.
@@ -89,27 +100,28 @@ impl Plan {
         self.ready.push_back(Item { message, origin: Origin::Hold, lane: None });
     }
 
-    /// The next batch; `None` where nothing is ready.
-    pub(super) fn take_batch(&mut self, max: usize) -> Option<Batch> {
+    /// The next batch; `None` where nothing is ready. A message that is larger than `max_bytes` goes alone.
+    pub(super) fn take_batch(&mut self, max: usize, max_bytes: usize) -> Option<Batch> {
         let room = max.max(1).min(self.len);
-        let mut batch = Batch { messages: Vec::with_capacity(room), tags: Vec::with_capacity(room) };
-        while batch.messages.len() < room {
-            let Some(item) = self.ready.pop_front() else { break };
+        let (messages, tags) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        let mut batch = Batch { messages, tags, room, bytes_left: max_bytes };
+        while let Some(item) = self.ready.pop_front_if(|next| batch.has_room_for(next)) {
             let lane = item.lane;
             batch.push(item);
             if self.keeps_order_in_batch {
-                self.join_followers(lane, room, &mut batch);
+                self.join_followers(lane, &mut batch);
             }
         }
         (!batch.messages.is_empty()).then_some(batch)
     }
 
     /// Takes a batch back. `published` says of each message whether the broker has it; what it says nothing of
-    /// was not sent. Messages that were not sent stand first again, in their order.
+    /// was not sent. Events of one aggregate keep their order, wherever they stand next.
     pub(super) fn complete(
         &mut self,
         batch: Batch,
         published: &[bool],
+        unsent: Unsent,
         mut settled: impl FnMut(Origin, &Message),
     ) {
         for (index, (message, (origin, _))) in batch.messages.iter().zip(&batch.tags).enumerate() {
@@ -127,8 +139,11 @@ impl Plan {
                 self.len -= 1;
             }
             let Some(key) = lane else {
-                if !is_published {
-                    self.ready.push_front(Item { message, origin, lane });
+                let item = Item { message, origin, lane };
+                match unsent {
+                    _ if is_published => {}
+                    Unsent::First => self.ready.push_front(item),
+                    Unsent::Last => self.ready.push_back(item),
                 }
                 continue;
             };
@@ -137,7 +152,7 @@ impl Plan {
                 self.lanes.entry(key).or_default().push_front(Item { message, origin, lane });
             }
             if items.peek().is_none_or(|(_, (_, (_, before)))| *before != lane) {
-                self.move_on(key, lane_is_done);
+                self.move_on(key, lane_is_done || unsent == Unsent::Last);
                 lane_is_done = true;
             }
         }
@@ -155,17 +170,22 @@ impl Plan {
         }
     }
 
-    fn join_followers(&mut self, lane: Option<Lane>, room: usize, batch: &mut Batch) {
+    fn join_followers(&mut self, lane: Option<Lane>, batch: &mut Batch) {
         let Some(followers) = lane.and_then(|lane| self.lanes.get_mut(&lane)) else { return };
-        while batch.messages.len() < room {
-            let Some(follower) = followers.pop_front() else { break };
+        while let Some(follower) = followers.pop_front_if(|next| batch.has_room_for(next)) {
             batch.push(follower);
         }
     }
 }
 
 impl Batch {
+    fn has_room_for(&self, item: &Item) -> bool {
+        self.messages.is_empty()
+            || (self.messages.len() < self.room && item.message.payload.len() <= self.bytes_left)
+    }
+
     fn push(&mut self, item: Item) {
+        self.bytes_left = self.bytes_left.saturating_sub(item.message.payload.len());
         self.messages.push(item.message);
         self.tags.push((item.origin, item.lane));
     }

@@ -21,6 +21,8 @@ pub(super) struct Landed {
     pub(super) published: Vec<bool>,
     /// What was not published, if something was not.
     pub(super) failure: Option<Failure>,
+    /// The publisher was given up: nothing is known of any of its messages.
+    pub(super) timed_out: bool,
 }
 
 /// Why something of a batch was not published.
@@ -42,12 +44,16 @@ impl Flights {
             let within = limit.mul_f64(0.9);
             let publishing =
                 AssertUnwindSafe(async { publisher.publish_within(&batch.messages, within).await });
+            let mut timed_out = false;
             let answer = match timeout(limit, publishing.catch_unwind()).await {
                 Ok(Ok(outcomes)) => Ok(outcomes),
                 Ok(Err(panic)) => Err(format!("the publisher panicked: {}", panic_text(&*panic))),
-                Err(_) => Err(format!("the publisher did not answer within {limit:?}")),
+                Err(_) => {
+                    timed_out = true;
+                    Err(format!("the publisher did not answer within {limit:?}"))
+                }
             };
-            land(batch, answer)
+            Landed { timed_out, ..land(batch, answer) }
         });
     }
 
@@ -81,7 +87,7 @@ fn land(batch: Batch, answer: Result<Vec<Outcome>, String>) -> Landed {
         Ok(outcomes) => outcomes,
         Err(reason) => {
             let failure = Some(Failure { reason, retry_after: Duration::ZERO });
-            return Landed { published: Vec::new(), failure, batch };
+            return Landed { published: Vec::new(), failure, batch, timed_out: false };
         }
     };
     let missing = (outcomes.len() < sent).then(|| Failure {
@@ -95,7 +101,7 @@ fn land(batch: Batch, answer: Result<Vec<Outcome>, String>) -> Landed {
         Failure { retry_after, ..first }
     });
     let failure = failure.or(missing);
-    Landed { batch, published, failure }
+    Landed { batch, published, failure, timed_out: false }
 }
 
 fn failure_of(outcome: Outcome) -> Option<Failure> {

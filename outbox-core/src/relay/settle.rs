@@ -5,7 +5,7 @@ use tokio::{task::JoinError, time::Instant};
 use super::{
     breaker::Change,
     leader::{Lapse, Leader},
-    plan::Origin,
+    plan::{Origin, Unsent},
     publish::Landed,
 };
 use crate::log::{HoldChange, SubscriptionState};
@@ -46,12 +46,20 @@ impl Leader<'_> {
     /// Settles what was published; what was not stands first again, and the subscription pauses.
     pub(super) fn land(&mut self, landed: Result<Landed, JoinError>) -> Result<(), Lapse> {
         // The batch is gone with its task; nothing in that task but the publisher, whose panics are caught.
-        let Landed { batch, published, failure } =
+        let Landed { batch, published, failure, timed_out } =
             landed.map_err(|error| Lapse::Panicked(error.to_string()))?;
         let now = Instant::now();
+        let sent = batch.messages.len();
+        if timed_out {
+            // The same batch would take as long again, for ever.
+            self.batch_limit = self.batch_limit.min(sent / 2).max(1);
+        } else if failure.is_none() && sent >= self.batch_limit {
+            self.batch_limit = (self.batch_limit * 2).min(self.reader.publisher.max_batch());
+        }
+        let unsent = if timed_out { Unsent::Last } else { Unsent::First };
         let mut settled = Vec::with_capacity(published.len());
         let hold_changes = &mut self.hold_changes;
-        self.plan.complete(batch, &published, |origin, message| match origin {
+        self.plan.complete(batch, &published, unsent, |origin, message| match origin {
             Origin::Log => settled.push(message.seq),
             Origin::Hold => hold_changes.push(HoldChange::Delete(message.seq)),
         });

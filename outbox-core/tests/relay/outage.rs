@@ -1,12 +1,17 @@
 //! The broker or the database is away, or misbehaves.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use outbox_core::{
     log::SubscriptionState,
-    publisher::Outcome,
+    message::Message,
+    publisher::{Outcome, Publisher},
     relay::RelayConfig,
-    testing::{Answer, ScriptedPublisher},
+    testing::{Answer, RecordingPublisher, ScriptedPublisher},
 };
 use tokio::time::{Instant, advance, sleep};
 
@@ -73,6 +78,70 @@ async fn a_publisher_that_never_answers_is_given_up_at_the_timeout() {
     drained(&log).await;
     assert!(began.elapsed() >= RelayConfig::default().publish_timeout);
     assert!(began.elapsed() < Duration::from_secs(13), "{:?}", began.elapsed());
+    relay.stop().await.expect("stops");
+}
+
+/// Takes a second for each message, and for ever where the first event of the log is among them.
+#[derive(Clone, Default)]
+struct Slow {
+    record: RecordingPublisher,
+    hangs_at_the_first: bool,
+}
+
+#[async_trait]
+impl Publisher for Slow {
+    async fn publish(&self, batch: &[Message]) -> Vec<Outcome> {
+        if self.hangs_at_the_first && batch.iter().any(|message| message.seq == 1) {
+            std::future::pending::<()>().await;
+        }
+        sleep(Duration::from_secs(1) * u32::try_from(batch.len()).expect("a hundred")).await;
+        self.record.publish(batch).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_takes_too_long_does_not_go_round_for_ever() {
+    let (log, publisher) = (log(), Slow::default());
+    append(&log, 100, 100);
+    let relay = spawn(&log, publisher.clone());
+    let began = Instant::now();
+    until("all of it", || publisher.record.messages().len() == 100).await;
+    assert!(began.elapsed() < Duration::from_secs(600), "{:?}", began.elapsed());
+    drained(&log).await;
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_never_gets_through_keeps_no_other_aggregate_from_going() {
+    let (log, publisher) = (log(), Slow { hangs_at_the_first: true, ..Slow::default() });
+    append(&log, 60, 30);
+    let relay = spawn(&log, publisher.clone());
+    until("all but one aggregate", || publisher.record.messages().len() == 58).await;
+    assert_eq!(log.subscription(NAME).expect("registered").progress.holes.first(), Some(1));
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_holds_no_more_bytes_than_the_publisher_takes() {
+    #[derive(Clone, Default)]
+    struct Narrow(RecordingPublisher, Arc<Mutex<Vec<usize>>>);
+
+    #[async_trait]
+    impl Publisher for Narrow {
+        async fn publish(&self, batch: &[Message]) -> Vec<Outcome> {
+            self.1.lock().expect("no panic").push(batch.len());
+            self.0.publish(batch).await
+        }
+        fn max_batch_bytes(&self) -> usize {
+            1
+        }
+    }
+
+    let (log, publisher) = (log(), Narrow::default());
+    append(&log, 20, 20);
+    let relay = spawn(&log, publisher.clone());
+    drained(&log).await;
+    assert_eq!(*publisher.1.lock().expect("no panic"), [1; 20], "what is larger by itself goes alone");
     relay.stop().await.expect("stops");
 }
 
