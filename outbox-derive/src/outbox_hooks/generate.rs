@@ -99,6 +99,9 @@ fn verbs(behavior: &Behavior, krate: &Path) -> TokenStream {
         let name = Ident::new(name, Span::call_site());
         quote! {
             #[doc = #doc]
+            ///
+            /// # Cancel safety
+            /// When dropped it stores both or neither. In a transaction, end that transaction then.
             pub async fn #name<C>(self, db: &C) -> ::core::result::Result<#output, #p::sea_orm::DbErr>
             where
                 C: #p::SaveConnection,

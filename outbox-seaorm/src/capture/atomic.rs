@@ -1,27 +1,25 @@
 //! A save and its events, both or neither.
-
-use std::sync::Arc;
+//!
+//! A save always has a transaction, or a savepoint, of its own, also on PostgreSQL, which would abort the transaction
+//! for a statement that failed: a save can be given up (its future dropped) between the row and the event without
+//! that any statement fails, and the one thing that reaches the database from there is the rollback that SeaORM
+//! queues for what it began. It costs a save inside a transaction two round trips.
 
 use outbox_core::{event::NewEvent, wake};
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, EntityName as _, SqliteTransactionMode, TransactionOptions,
-    TransactionSession, TransactionTrait,
-    sea_query::{Expr, ExprTrait as _, Query},
+    ConnectionTrait, DbErr, SqliteTransactionMode, TransactionOptions, TransactionSession, TransactionTrait,
 };
 
-use super::{CaptureError, SaveConnection, guard::is_transaction, insert::insert, scope::Scope, turn::Turn};
-use crate::tables::event;
+use super::{SaveConnection, guard::is_transaction, insert::insert, turn::Turn};
 
-/// One write with its events, on a connection that is in a transaction.
+/// One write with its events, in a transaction or savepoint of its own.
 pub(super) trait Step: Send {
     /// What the write gives back.
     type Output: Send;
 
     /// Writes the row, then the events.
-    fn run<T: SaveConnection>(
-        self,
-        db: &T,
-    ) -> impl Future<Output = Result<Done<Self::Output>, Failure>> + Send;
+    fn run<T: SaveConnection>(self, db: &T)
+    -> impl Future<Output = Result<Done<Self::Output>, DbErr>> + Send;
 }
 
 /// A step that went well.
@@ -30,81 +28,11 @@ pub(super) struct Done<O> {
     pub(super) captured: bool,
 }
 
-/// A step that failed.
-pub(super) struct Failure {
-    error: DbErr,
-    at: At,
-}
-
-/// Where a step failed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
-    /// SeaORM's own save. Nothing is written, as far as can be known.
-    Save,
-    /// The row is written, an event cannot be made of it or a later hook failed.
-    Events,
-    /// The row is written, the insert into the log failed.
-    Log,
-}
-
-impl From<DbErr> for Failure {
-    fn from(error: DbErr) -> Self {
-        Self { error, at: At::Save }
-    }
-}
-
-impl From<CaptureError> for Failure {
-    fn from(error: CaptureError) -> Self {
-        DbErr::from(error).into()
-    }
-}
-
-impl Failure {
-    pub(super) fn after_write(error: impl Into<DbErr>) -> Self {
-        Self { error: error.into(), at: At::Events }
-    }
-
-    pub(super) fn not_json(error: outbox_core::event::EventError) -> Self {
-        Self::after_write(CaptureError::from(error))
-    }
-
-    fn on(self, mock: bool) -> DbErr {
-        if mock && self.at == At::Log {
-            CaptureError::Mock { table: event::Entity.table_name(), source: self.error }.into()
-        } else {
-            self.error
-        }
-    }
-}
-
-/// Runs a step: in a transaction of its own, or as a part of the one that `db` is.
+/// Runs a step: in a transaction of its own, or in a savepoint of the one that `db` is.
 pub(super) async fn atomic<C: SaveConnection, S: Step>(db: &C, step: S) -> Result<S::Output, DbErr> {
-    if !is_transaction::<C>() {
-        let mock = db.is_mock_connection();
-        return finish(begin(db).await?, step).await.map_err(|failure| failure.on(mock));
-    }
-    if db.get_database_backend() == DbBackend::Postgres {
-        return join(db, step).await;
-    }
-    // These databases undo a failed statement alone: without a savepoint the row would stand when the
-    // event failed, and a caller who goes on would commit it.
-    let _turn = Turn::wait(db).await;
-    finish(db.begin().await?, step).await.map_err(|failure| failure.error)
-}
-
-/// Begins a transaction that is going to write.
-async fn begin<C: TransactionTrait>(db: &C) -> Result<C::Transaction, DbErr> {
-    // Only SQLite looks at the mode: it takes the right to write at once, instead of failing later when
-    // another writer came between the first read and the first write.
-    let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
-    db.begin_with_options(TransactionOptions { sqlite_transaction_mode, ..Default::default() }).await
-}
-
-async fn finish<T, S>(txn: T, step: S) -> Result<S::Output, Failure>
-where
-    T: SaveConnection + TransactionSession + Send,
-    S: Step,
-{
+    // Savepoints nest: one at a time.
+    let _turn = if is_transaction::<C>() { Some(Turn::wait(db).await) } else { None };
+    let txn = begin(db).await?;
     match step.run(&txn).await {
         Ok(done) => {
             txn.commit().await?;
@@ -113,51 +41,22 @@ where
             }
             Ok(done.output)
         }
-        Err(failure) => {
+        Err(error) => {
             // The step's error is the one to report; a transaction that cannot be rolled back is dropped.
             if let Err(error) = txn.rollback().await {
                 tracing::debug!(%error, "a failed save could not be rolled back by itself");
             }
-            Err(failure)
+            Err(error)
         }
     }
 }
 
-/// PostgreSQL: a failed statement aborts the whole transaction, so no savepoint is needed, which would cost every
-/// save two round trips. A failure that the database has not seen is made known to it.
-async fn join<C: SaveConnection, S: Step>(db: &C, step: S) -> Result<S::Output, DbErr> {
-    match step.run(db).await {
-        Ok(done) => {
-            if done.captured {
-                wake::captured();
-            }
-            Ok(done.output)
-        }
-        Err(failure) => {
-            if failure.at != At::Save {
-                abort(db).await;
-            }
-            Err(failure.error)
-        }
-    }
-}
-
-/// Aborts the transaction by a statement that fails: the row is written and its event is not.
-async fn abort<C: ConnectionTrait>(db: &C) {
-    let division_by_zero = Query::select().expr(Expr::val(1).div(0)).to_owned();
-    let outcome = db.query_one(&division_by_zero).await;
-    tracing::debug!(aborted = outcome.is_err(), "a save failed after its row was written");
-}
-
-/// Runs SeaORM's trait method in its scope.
-pub(super) async fn write<O, W>(scope: &Arc<Scope>, write: W) -> Result<O, Failure>
-where
-    W: Future<Output = Result<O, DbErr>> + Send,
-{
-    scope.enter(write).await.map_err(|error| match scope.row_written() {
-        true => Failure { error, at: At::Events },
-        false => Failure { error, at: At::Save },
-    })
+/// Begins a transaction that is going to write, or a savepoint.
+async fn begin<C: TransactionTrait>(db: &C) -> Result<C::Transaction, DbErr> {
+    // Only SQLite looks at the mode: it takes the right to write at once, instead of failing later when
+    // another writer came between the first read and the first write.
+    let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
+    db.begin_with_options(TransactionOptions { sqlite_transaction_mode, ..Default::default() }).await
 }
 
 /// Inserts the events of the hooks, then those that were raised, in one statement.
@@ -166,7 +65,7 @@ pub(super) async fn log<T, O>(
     hooked: Vec<NewEvent>,
     raised: Vec<NewEvent>,
     output: O,
-) -> Result<Done<O>, Failure>
+) -> Result<Done<O>, DbErr>
 where
     T: ConnectionTrait,
 {
@@ -174,7 +73,7 @@ where
     events.extend(raised);
     let captured = !events.is_empty();
     if captured {
-        insert(db, events).await.map_err(|error| Failure { error, at: At::Log })?;
+        insert(db, events).await?;
     }
     Ok(Done { output, captured })
 }

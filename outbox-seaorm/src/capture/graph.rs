@@ -7,7 +7,7 @@ use sea_orm::{ActiveModelTrait, DbErr, DeleteResult, Select};
 
 use super::{
     SaveConnection,
-    atomic::{Done, Failure, Step, atomic, log},
+    atomic::{Done, Step, atomic, log},
     raises::Raises,
     row::{locked, set_columns},
 };
@@ -151,10 +151,10 @@ struct Insert<G: Graph>(SaveGraph<G>);
 impl<G: Graph> Step for Insert<G> {
     type Output = G::Row;
 
-    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<G::Row>, Failure> {
+    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<G::Row>, DbErr> {
         let SaveGraph { graph, raises } = self.0;
         let row = graph.insert_graph(db).await?;
-        let raised = raises.of(&row).map_err(Failure::after_write)?;
+        let raised = raises.of(&row)?;
         log(db, Vec::new(), raised, row).await
     }
 }
@@ -164,13 +164,13 @@ struct Update<G: Graph>(SaveGraph<G>);
 impl<G: Graph> Step for Update<G> {
     type Output = G::Row;
 
-    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<G::Row>, Failure> {
+    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<G::Row>, DbErr> {
         if let Some(lock) = self.0.lock_unwritten()? {
             lock.one(db).await?.ok_or(DbErr::RecordNotUpdated)?;
         }
         let SaveGraph { graph, raises } = self.0;
         let row = graph.update_graph(db).await?;
-        let raised = raises.of(&row).map_err(Failure::after_write)?;
+        let raised = raises.of(&row)?;
         log(db, Vec::new(), raised, row).await
     }
 }
@@ -180,7 +180,7 @@ struct Save<G: Graph>(SaveGraph<G>);
 impl<G: Graph> Step for Save<G> {
     type Output = G;
 
-    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<G>, Failure> {
+    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<G>, DbErr> {
         if self.0.graph.is_update()
             && let Some(lock) = self.0.lock_unwritten()?
         {
@@ -189,12 +189,12 @@ impl<G: Graph> Step for Save<G> {
         let SaveGraph { graph, raises } = self.0;
         let saved = graph.save_graph(db).await?;
         let raised = if raises.need_row() {
-            let row = saved.to_row().map_err(Failure::after_write)?;
+            let row = saved.to_row()?;
             raises.of(&row)
         } else {
             raises.without_row()
         };
-        log(db, Vec::new(), raised.map_err(Failure::after_write)?, saved).await
+        log(db, Vec::new(), raised?, saved).await
     }
 }
 
@@ -203,7 +203,7 @@ struct Delete<G: Graph>(SaveGraph<G>);
 impl<G: Graph> Step for Delete<G> {
     type Output = DeleteResult;
 
-    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<DeleteResult>, Failure> {
+    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<DeleteResult>, DbErr> {
         let SaveGraph { graph, raises } = self.0;
         let row = if raises.need_row() { Some(graph.to_row()?) } else { None };
         let lock = if raises.any() { Some(locked(&graph, "DeleteOne")?) } else { None };
@@ -217,6 +217,6 @@ impl<G: Graph> Step for Delete<G> {
             Some(row) => raises.of(&row),
             None => raises.without_row(),
         };
-        log(db, Vec::new(), raised.map_err(Failure::after_write)?, result).await
+        log(db, Vec::new(), raised?, result).await
     }
 }

@@ -99,9 +99,6 @@ where
     C: ConnectionTrait,
 {
     let scope = Scope::current::<A::Entity, C>(db);
-    if let Some(scope) = &scope {
-        scope.mark_row_written();
-    }
     if insert {
         if A::ON_INSERT {
             let events = A::on_insert(&row).map_err(CaptureError::from)?;
@@ -147,9 +144,6 @@ where
     C: ConnectionTrait,
 {
     let scope = Scope::current::<A::Entity, C>(db);
-    if let Some(scope) = &scope {
-        scope.mark_row_written();
-    }
     if A::ON_DELETE && is_stored_row(&model) {
         let row = model.try_into_model()?;
         let events = A::on_delete(&row).map_err(CaptureError::from)?;

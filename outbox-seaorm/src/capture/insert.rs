@@ -1,8 +1,11 @@
 //! Writing events into the log.
 
 use outbox_core::event::NewEvent;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait as _, NotSet, Set, SqlErr};
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, EntityName as _, EntityTrait as _, NotSet, RuntimeErr, Set, SqlErr,
+};
 
+use super::CaptureError;
 use crate::tables::event;
 
 /// Rows in one statement: far below every database's limit of parameters, and past the point where more pays.
@@ -25,6 +28,10 @@ async fn insert_rows<C: ConnectionTrait>(db: &C, rows: &[event::ActiveModel]) ->
         // Only `seq` is unique. MySQL had given this statement a number that a tombstone has filled
         // meanwhile; it rolled back the statement alone, and a second one draws fresh numbers.
         Err(error) if is_duplicate_on_mysql(db, &error) => attempt().await.map(drop),
+        // SeaORM's own error for a statement that no database has seen: a mock has run out of answers.
+        Err(error @ DbErr::Exec(RuntimeErr::Internal(_))) => {
+            Err(CaptureError::Mock { table: event::Entity.table_name(), source: error }.into())
+        }
         outcome => outcome.map(drop),
     }
 }

@@ -44,8 +44,13 @@ where
 
 /// A row with the events that its save is going to store. The verbs are SeaORM's.
 ///
-/// On a pool the save begins a transaction and commits it; in a transaction it joins. Either the row and all events
-/// are stored, or nothing is.
+/// On a pool the save begins a transaction and commits it; in a transaction it takes a savepoint. Either the row and all
+/// events are stored, or nothing is.
+///
+/// # Cancel safety
+/// A save whose future is dropped stores both the row and its events, or neither. In a transaction, end that
+/// transaction then: where the savepoint was just being begun, SeaORM has rolled all of it back, and what is
+/// written through it later stands by itself. A [`Tx`](crate::Tx) refuses to go on.
 #[must_use = "the events are stored by a save: call `insert`, `update`, `save` or `delete`"]
 pub struct Raised<A: Raise>(Save<A>);
 

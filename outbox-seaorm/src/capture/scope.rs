@@ -45,7 +45,6 @@ impl Connection {
 struct State {
     /// Set by `before_save` of an update, taken by what comes after the write: an [`Emit`] of the row's type.
     prepared: Option<Box<dyn Any + Send>>,
-    row_written: bool,
     events: Vec<NewEvent>,
 }
 
@@ -89,15 +88,6 @@ impl Scope {
     pub(super) fn take_prepared<M: 'static>(&self) -> Option<Emit<M>> {
         let prepared = self.state().prepared.take()?;
         prepared.downcast::<Emit<M>>().ok().map(|emit| *emit)
-    }
-
-    /// Notes that SeaORM has written the row.
-    pub(super) fn mark_row_written(&self) {
-        self.state().row_written = true;
-    }
-
-    pub(super) fn row_written(&self) -> bool {
-        self.state().row_written
     }
 
     pub(super) fn push(&self, events: Vec<NewEvent>) {

@@ -3,8 +3,8 @@
 use sea_orm::{ActiveModelTrait, DbErr, DeleteResult, Select, UpdateResult};
 
 use super::{
-    Raise, SaveConnection,
-    atomic::{Done, Failure, Step, log, write},
+    CaptureError, Raise, SaveConnection,
+    atomic::{Done, Step, log},
     hooks::RowOf,
     raises::Raises,
     row::{locked, set_columns, stored},
@@ -40,11 +40,11 @@ pub(super) struct Insert<A: Raise>(pub(super) Save<A>);
 impl<A: Raise> Step for Insert<A> {
     type Output = RowOf<A>;
 
-    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<Self::Output>, Failure> {
+    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<Self::Output>, DbErr> {
         let Save { model, raises } = self.0;
         let scope = Scope::new(&model, db);
-        let row = write(&scope, ActiveModelTrait::insert(model, db)).await?;
-        let raised = raises.of(&row).map_err(Failure::after_write)?;
+        let row = scope.enter(ActiveModelTrait::insert(model, db)).await?;
+        let raised = raises.of(&row)?;
         log(db, scope.take_events(), raised, row).await
     }
 }
@@ -55,14 +55,14 @@ pub(super) struct Update<A: Raise>(pub(super) Save<A>);
 impl<A: Raise> Step for Update<A> {
     type Output = RowOf<A>;
 
-    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<Self::Output>, Failure> {
+    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<Self::Output>, DbErr> {
         if let Some(lock) = self.0.lock_unwritten()? {
             lock.one(db).await?;
         }
         let Save { model, raises } = self.0;
         let scope = Scope::new(&model, db);
-        let row = write(&scope, ActiveModelTrait::update(model, db)).await?;
-        let raised = raises.of(&row).map_err(Failure::after_write)?;
+        let row = scope.enter(ActiveModelTrait::update(model, db)).await?;
+        let raised = raises.of(&row)?;
         log(db, scope.take_events(), raised, row).await
     }
 }
@@ -74,27 +74,26 @@ pub(super) struct UpdateWithoutReturning<A: Raise>(pub(super) Save<A>);
 impl<A: Raise> Step for UpdateWithoutReturning<A> {
     type Output = UpdateResult;
 
-    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<Self::Output>, Failure> {
+    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<Self::Output>, DbErr> {
         if let Some(lock) = self.0.lock_unwritten()? {
             lock.one(db).await?.ok_or(DbErr::RecordNotUpdated)?;
         }
         let Save { model, raises } = self.0;
         let scope = Scope::new(&model, db);
         let by_key = stored(&model, "UpdateOne")?;
-        let result = write(&scope, ActiveModelTrait::update_without_returning(model, db)).await?;
+        let result = scope.enter(ActiveModelTrait::update_without_returning(model, db)).await?;
         let hook = scope.take_prepared::<RowOf<A>>();
         if hook.is_none() && !raises.need_row() {
-            let raised = raises.without_row().map_err(Failure::after_write)?;
+            let raised = raises.without_row()?;
             return log(db, scope.take_events(), raised, result).await;
         }
-        let row = by_key.one(db).await.map_err(Failure::after_write)?;
-        let row = row.ok_or(DbErr::RecordNotUpdated).map_err(Failure::after_write)?;
+        let row = by_key.one(db).await?.ok_or(DbErr::RecordNotUpdated)?;
         let (row, hooked) = match hook {
-            Some(emit) => emit(row).map_err(Failure::not_json)?,
+            Some(emit) => emit(row).map_err(CaptureError::from)?,
             None => (row, Vec::new()),
         };
         scope.push(hooked);
-        let raised = raises.of(&row).map_err(Failure::after_write)?;
+        let raised = raises.of(&row)?;
         log(db, scope.take_events(), raised, result).await
     }
 }
@@ -105,16 +104,16 @@ pub(super) struct Delete<A: Raise>(pub(super) Save<A>);
 impl<A: Raise> Step for Delete<A> {
     type Output = DeleteResult;
 
-    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<Self::Output>, Failure> {
+    async fn run<T: SaveConnection>(self, db: &T) -> Result<Done<Self::Output>, DbErr> {
         let Save { model, raises } = self.0;
         let row = if raises.need_row() { locked(&model, "DeleteOne")?.one(db).await? } else { None };
         let scope = Scope::new(&model, db);
-        let result = write(&scope, ActiveModelTrait::delete(model, db)).await?;
+        let result = scope.enter(ActiveModelTrait::delete(model, db)).await?;
         let raised = match row {
             _ if result.rows_affected == 0 => Ok(Vec::new()),
             Some(row) => raises.of(&row),
             None => raises.without_row(),
         };
-        log(db, scope.take_events(), raised.map_err(Failure::after_write)?, result).await
+        log(db, scope.take_events(), raised?, result).await
     }
 }

@@ -1,4 +1,4 @@
-//! One save at a time in one transaction, where a save takes a savepoint.
+//! One save at a time in one transaction, as each takes a savepoint.
 //!
 //! Savepoints nest, and SeaORM numbers them by depth. Two saves that interleave in one transaction (`join!`) would
 //! roll back, or release, each other's.

@@ -165,9 +165,10 @@ impl Entered<'_> {
         outcome
     }
 
+    /// Begins a savepoint. Where that fails or is given up, SeaORM rolls back what is around it: the transaction is
+    /// over then, or the next statement would run outside of any.
     pub(super) async fn begin(&mut self, options: TransactionOptions) -> Result<Level, DbErr> {
-        let outcome = self.innermost()?.begin_with_options(options).await;
-        let savepoint = self.checked(outcome)?;
+        let savepoint = Beginning { entered: self, stands: false }.savepoint(options).await?;
         let level = Level(self.gate.next_level.fetch_add(1, Ordering::Relaxed));
         self.open().push((level, savepoint));
         Ok(level)
@@ -203,6 +204,28 @@ impl Entered<'_> {
             outcome = outcome.and(txn.rollback().await);
         }
         outcome
+    }
+}
+
+/// A savepoint that is being begun.
+struct Beginning<'e, 'g> {
+    entered: &'e mut Entered<'g>,
+    stands: bool,
+}
+
+impl Beginning<'_, '_> {
+    async fn savepoint(mut self, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
+        let savepoint = self.entered.innermost()?.begin_with_options(options).await?;
+        self.stands = true;
+        self.entered.checked(Ok(savepoint))
+    }
+}
+
+impl Drop for Beginning<'_, '_> {
+    fn drop(&mut self) {
+        if !self.stands {
+            self.entered.open().clear();
+        }
     }
 }
 
