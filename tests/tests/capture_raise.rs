@@ -191,6 +191,24 @@ on_each_database!(saves_beside_each_other_in_one_transaction_do_not_undo_each_ot
     Ok(())
 });
 
+on_each_database!(an_event_recorded_beside_a_save_that_fails_is_there, async |test| {
+    shop::create_tables(&test.db).await?;
+    let order = order::ActiveModel::placed().insert(&test.db).await?;
+    let txn = test.db.begin().await?;
+    let refused = || line::ActiveModel {
+        order_id: Set(order.id),
+        article: Set("refused after the write".into()),
+        ..Default::default()
+    };
+    let (save, recorded, other) =
+        tokio::join!(refused().insert(&txn), noted(order.id, "beside").record(&txn), refused().insert(&txn));
+    assert!(save.is_err() && other.is_err());
+    recorded?;
+    txn.commit().await?;
+    assert_eq!(shop::types(&test.db).await?, ["order.placed", "order.noted"]);
+    Ok(())
+});
+
 on_each_database!(the_context_and_the_envelope_land_in_the_row, async |test| {
     shop::create_tables(&test.db).await?;
     let context = Context::builder().correlation_id("request-7").tenant("north").build()?;

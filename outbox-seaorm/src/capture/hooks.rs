@@ -14,6 +14,7 @@ use super::{
     insert::insert,
     row::{bare_key, is_stored_row, locked, set_columns},
     scope::Scope,
+    turn::Turn,
     update::{BeforeRow, Update},
 };
 
@@ -158,6 +159,7 @@ async fn emit<C: ConnectionTrait>(scope: Option<&Scope>, db: &C, events: Vec<New
     if let Some(scope) = scope {
         scope.push(events);
     } else if !events.is_empty() {
+        let _turn = Turn::wait(db).await;
         insert(db, events).await?;
         wake::captured();
     }

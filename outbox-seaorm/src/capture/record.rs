@@ -6,7 +6,7 @@ use outbox_core::{
 };
 use sea_orm::DbErr;
 
-use super::{CaptureError, InTransaction, insert::insert};
+use super::{CaptureError, InTransaction, insert::insert, turn::Turn};
 
 /// Stores events by hand, in a transaction.
 ///
@@ -67,6 +67,8 @@ async fn store<T: InTransaction>(txn: &T, events: Vec<NewEvent>) -> Result<(), D
     if events.is_empty() {
         return Ok(());
     }
+    // Inside the savepoint of a save beside it, it would be undone with that save.
+    let _turn = Turn::wait(txn).await;
     insert(txn, events).await?;
     wake::captured();
     Ok(())
