@@ -8,6 +8,7 @@ mod send;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use outbox_core::{
     publisher::{Outcome, Publisher, PublisherError, Topics},
     wire::WireFormat,
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use self::{entry::Entry, pack::pack, send::Sender};
 use crate::{
@@ -28,6 +29,12 @@ use crate::{
 
 /// Requests under way at the same time, unless told otherwise.
 const CONCURRENCY: usize = 10;
+
+/// How long a batch may take where the caller does not say. A relay does.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+/// A deadline that is further away than this is none.
+const FAR: Duration = Duration::from_secs(24 * 3600);
 
 /// Publishes to Amazon SQS: each topic to the queue that its route names, in batches of up to ten.
 ///
@@ -40,6 +47,9 @@ const CONCURRENCY: usize = 10;
 /// characters that SQS does not take or has no route is [`Rejected`](Outcome::Rejected); the rest is
 /// [`Failed`](Outcome::Failed). Where an answer is lost the message may have been stored: it goes
 /// again, and the consumer's inbox drops the copy.
+///
+/// A request that hangs takes no other along: when the time that the relay gives is up, its messages
+/// are [`Unavailable`](Outcome::Unavailable) and what SQS has confirmed is published.
 ///
 /// ```
 /// # fn example(client: aws_sdk_sqs::Client) {
@@ -130,6 +140,11 @@ impl SqsPublisher {
 #[async_trait]
 impl Publisher for SqsPublisher {
     async fn publish(&self, batch: &[Message]) -> Vec<Outcome> {
+        self.publish_within(batch, PATIENCE).await
+    }
+
+    async fn publish_within(&self, batch: &[Message], limit: Duration) -> Vec<Outcome> {
+        let deadline = Instant::now() + limit.min(FAR);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
         let mut queues: BTreeMap<&QueueUrl, Vec<Entry>> = BTreeMap::new();
         for (index, message) in batch.iter().enumerate() {
@@ -146,7 +161,7 @@ impl Publisher for SqsPublisher {
         }
 
         let requests = queues.into_iter().flat_map(|(queue, entries)| {
-            let sender = Sender { client: &self.client, queue, permits: &self.permits };
+            let sender = Sender { client: &self.client, queue, permits: &self.permits, deadline };
             pack(entries, |entry| entry.size, self.max_bytes)
                 .into_iter()
                 .map(move |entries| sender.send(entries))
@@ -173,6 +188,11 @@ impl Publisher for SqsPublisher {
 
     fn max_batch(&self) -> usize {
         self.concurrency.max(1) * MAX_ENTRIES
+    }
+
+    /// As many as its requests carry at once.
+    fn max_batch_bytes(&self) -> usize {
+        self.concurrency.max(1).saturating_mul(self.max_bytes)
     }
 
     fn topics(&self) -> Topics {

@@ -4,7 +4,10 @@ use aws_sdk_sqs::{
     Client, config::retry::RetryConfig, operation::send_message_batch::SendMessageBatchOutput,
 };
 use outbox_core::publisher::Outcome;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use super::{answer, entry::Entry};
 use crate::{
@@ -20,6 +23,8 @@ pub(super) struct Sender<'a> {
     pub(super) queue: &'a QueueUrl,
     /// Bounds the requests under way, over all batches of the publisher.
     pub(super) permits: &'a Semaphore,
+    /// What has no answer by then counts as not sent.
+    pub(super) deadline: Instant,
 }
 
 impl Sender<'_> {
@@ -29,7 +34,8 @@ impl Sender<'_> {
         let mut settled = Vec::with_capacity(entries.len());
         let mut waiting = vec![entries];
         while let Some(mut entries) = waiting.pop() {
-            match self.request(&entries).await {
+            let answer = timeout_at(self.deadline, self.request(&entries)).await;
+            match answer.unwrap_or_else(|_| Err(out_of_time())) {
                 Ok(answer) => settled.extend(answer::settle(&entries, answer.successful(), answer.failed())),
                 Err(fault) if fault.kind.divides() && entries.len() > 1 => {
                     let second = entries.split_off(entries.len() / 2);
@@ -56,6 +62,16 @@ impl Sender<'_> {
         let once = aws_sdk_sqs::Config::builder().retry_config(RetryConfig::disabled());
 
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        // What nobody would wait for is not begun: it would only be stored twice.
+        if Instant::now() >= self.deadline {
+            return Err(out_of_time());
+        }
         request.customize().config_override(once).send().await.map_err(|error| Fault::of(&error))
     }
+}
+
+/// No fault of SQS or of a message, and no reason to divide a request.
+fn out_of_time() -> Fault {
+    let reason = "SQS did not answer in the time that there was".to_owned();
+    Fault { kind: Kind::Away, reason, retry_after: None }
 }

@@ -1,5 +1,9 @@
 //! The answers of SQS that no local server gives.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_sdk_sqs::config::{Credentials, IdentityCache};
 use outbox_core::message::names;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -145,10 +149,7 @@ async fn throttling_is_told_apart_and_the_sdk_does_not_retry_it() {
 async fn the_time_to_wait_is_taken_where_the_answer_names_it() {
     let (publisher, _) = publisher(|_| Answer::error(503, "SlowDown").header("retry-after", "7"));
     let outcomes = publisher.publish(&messages(1)).await;
-    assert_eq!(
-        outcomes,
-        [Outcome::throttled(Some(std::time::Duration::from_secs(7)), "SlowDown: what went wrong")]
-    );
+    assert_eq!(outcomes, [Outcome::throttled(Some(Duration::from_secs(7)), "SlowDown: what went wrong")]);
 }
 
 #[tokio::test]
@@ -270,6 +271,51 @@ async fn messages_of_several_queues_go_to_their_own_queue_in_one_call() {
             "{request}"
         );
     }
+}
+
+/// Gives credentials so many times; who asks then waits for ever.
+#[derive(Debug)]
+struct Rationed(AtomicUsize);
+
+impl ProvideCredentials for Rationed {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let is_left = self.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        future::ProvideCredentials::new(async move {
+            if !is_left {
+                std::future::pending::<()>().await;
+            }
+            Ok(Credentials::new("test", "test", None, None, "test"))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_takes_no_other_of_its_batch_along() {
+    for concurrency in [1, 10] {
+        let (client, requests) = client(all_sent);
+        let config = client.config().to_builder().identity_cache(IdentityCache::no_cache());
+        let config = config.credentials_provider(Rationed(AtomicUsize::new(1))).build();
+        let publisher =
+            SqsPublisher::new(Client::from_conf(config)).route("orders", ORDERS).concurrency(concurrency);
+
+        let outcomes = publisher.publish_within(&messages(25), Duration::from_millis(200)).await;
+
+        let published = outcomes.iter().filter(|outcome| outcome.is_published()).count();
+        assert!(published == 10 || published == 5, "one request's worth: {outcomes:?}");
+        assert_eq!(outcomes.iter().filter(|outcome| is_unavailable(outcome)).count(), 25 - published);
+        assert_eq!(requests.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_when_the_time_is_up() {
+    let (publisher, requests) = publisher(all_sent);
+    let outcomes = publisher.publish_within(&messages(3), Duration::ZERO).await;
+    assert!(outcomes.iter().all(is_unavailable), "{outcomes:?}");
+    assert_eq!(requests.count(), 0);
 }
 
 #[tokio::test]
