@@ -135,7 +135,7 @@ impl Watched {
 
 async fn hang(left: &AtomicU32) {
     if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
