@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
-use crate::log::{EventLog, Owner, SubscriptionName};
+use crate::log::{EventLog, LogError, Owner, SubscriptionName};
 
 /// A lease as its holder sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,18 +107,21 @@ async fn renew(
         tokio::time::sleep_until(next).await;
         let sent = Instant::now();
         let until = view.borrow().until;
-        let answer = tokio::time::timeout_at(until, log.renew(subscription, owner, length)).await;
+        // One that hangs leaves time for others, on other connections.
+        let limit = until.min(sent + length / 4);
+        let answer = tokio::time::timeout_at(limit, log.renew(subscription, owner, length)).await;
+        let answer = answer.unwrap_or_else(|elapsed| Err(LogError::database(elapsed)));
         match answer {
-            Ok(Ok(true)) => {
+            Ok(true) => {
                 view.send_modify(|view| view.until = sent + length);
                 next = sent + length / 3;
             }
-            Ok(Err(error)) if Instant::now() < until => {
+            Err(error) if Instant::now() < until => {
                 tracing::debug!(%subscription, %error, "the lease could not be renewed; trying again");
                 view.send_modify(|view| view.errors += 1);
                 next = Instant::now() + length / 20;
             }
-            Ok(Ok(false) | Err(_)) | Err(_) => {
+            Ok(false) | Err(_) => {
                 view.send_modify(|view| view.lost = true);
                 return;
             }

@@ -12,11 +12,13 @@ pub(super) struct Poll {
     max: Duration,
     pause: Duration,
     next: Instant,
+    /// What erred is not read before, whatever is signalled.
+    held_off_until: Instant,
 }
 
 impl Poll {
     pub(super) fn new(min: Duration, max: Duration, now: Instant) -> Self {
-        Self { min, max, pause: min, next: now }
+        Self { min, max, pause: min, next: now, held_off_until: now }
     }
 
     /// When to read.
@@ -24,10 +26,10 @@ impl Poll {
         self.next
     }
 
-    /// There may be something: read at once.
+    /// There may be something: read at once, unless the pause after an error is not over.
     pub(super) fn signal(&mut self, now: Instant) {
         self.pause = self.min;
-        self.next = now;
+        self.next = now.max(self.held_off_until);
     }
 
     /// A read brought something; with `more` there is more to read.
@@ -45,12 +47,25 @@ impl Poll {
     /// Not before this pause is over.
     pub(super) fn hold_off(&mut self, pause: Duration, now: Instant) {
         self.next = now + pause;
+        self.held_off_until = self.next;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_does_not_shorten_the_pause_after_an_error() {
+        let now = Instant::now();
+        let mut poll = Poll::new(Duration::from_millis(2), Duration::from_secs(1), now);
+        poll.hold_off(Duration::from_secs(30), now);
+        poll.signal(now + Duration::from_secs(1));
+        assert_eq!(poll.next(), now + Duration::from_secs(30));
+        let later = now + Duration::from_secs(31);
+        poll.signal(later);
+        assert_eq!(poll.next(), later);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_relay_reads_about_once_a_second_and_a_signalled_one_a_few_times() {

@@ -24,40 +24,51 @@ pub(super) async fn supervise(shared: &Shared, reader: &Reader) -> Result<(), Re
     // A token that may still hold the lease: given up before the next is drawn, or the lease would have to
     // run out first.
     let mut stale: Option<Owner> = None;
-    register(shared, reader, &mut outage).await?;
+    let ended = terms(shared, reader, &mut outage, &mut stale).await;
+    // Also where it cannot go on: another relay may.
+    if let Some(owner) = stale {
+        release_once(shared, reader, owner).await;
+    }
+    ended
+}
+
+async fn terms(
+    shared: &Shared,
+    reader: &Reader,
+    outage: &mut Outage,
+    stale: &mut Option<Owner>,
+) -> Result<(), RelayError> {
+    register(shared, reader, outage).await?;
     while !shared.shutdown.is_cancelled() {
-        if let Some(owner) = stale
-            && !give_up(shared, reader, owner, &mut outage).await?
+        if let Some(owner) = *stale
+            && !give_up(shared, reader, owner, outage).await?
         {
             continue;
         }
         let owner = Owner::random();
         let sent = Instant::now();
-        stale = Some(owner);
+        *stale = Some(owner);
         // Dropped half-way, it may have been granted: the token is given up in the end.
         let Some(acquired) = shared.unless_stopped(acquire(shared, reader, owner)).await else { break };
         match acquired {
             Ok(Acquired::Leader(stored)) => {
                 outage.answered();
-                lead(shared, reader, owner, sent, stored, &mut outage).await?;
+                lead(shared, reader, owner, sent, stored, outage).await?;
             }
             Ok(Acquired::Held { expires_in }) => {
-                stale = None;
+                *stale = None;
                 outage.stored();
                 shared.pause(expires_in.clamp(shared.config.poll_min, shared.config.poll_max)).await;
             }
             Ok(Acquired::Paused) => {
-                stale = None;
+                *stale = None;
                 outage.stored();
                 shared.pause(shared.config.poll_max).await;
             }
-            Err(error) => wait_or_end(shared, &mut outage, error).await?,
+            Err(error) => wait_or_end(shared, outage, error).await?,
         }
     }
-    match stale {
-        Some(owner) => release_once(shared, reader, owner).await,
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 async fn register(shared: &Shared, reader: &Reader, outage: &mut Outage) -> Result<(), RelayError> {
@@ -92,14 +103,18 @@ async fn lead(
     let subscription = &reader.name;
     tracing::info!(%subscription, position = stored.position, "leading");
     let _leading = shared.leading();
-    let term = async {
+    let lapse = {
         let lease = Lease::keep(shared.log.clone(), reader.name.clone(), owner, shared.config.lease, sent);
-        Leader::new(shared, reader, owner, outage, lease, stored).run().await
-    };
-    let lapse = match AssertUnwindSafe(term).catch_unwind().await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(lapse)) => lapse,
-        Err(panic) => Lapse::Panicked(panic_text(&*panic).to_owned()),
+        let mut leader = Leader::new(shared, reader, owner, outage, lease, stored);
+        match AssertUnwindSafe(leader.run()).catch_unwind().await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(lapse)) => lapse,
+            Err(panic) => {
+                // Dropped, a batch would be cut off and meet its own events in the next term.
+                leader.flights.forget_all().await;
+                Lapse::Panicked(panic_text(&*panic).to_owned())
+            }
+        }
     };
     match lapse {
         Lapse::Log(error) => wait_or_end(shared, outage, error).await,
@@ -129,11 +144,10 @@ async fn give_up(
     }
 }
 
-async fn release_once(shared: &Shared, reader: &Reader, owner: Owner) -> Result<(), RelayError> {
+async fn release_once(shared: &Shared, reader: &Reader, owner: Owner) {
     if let Err(error) = release(shared, reader, owner).await {
         tracing::warn!(subscription = %reader.name, %error, "the lease was not given up; it will run out");
     }
-    Ok(())
 }
 
 async fn release(shared: &Shared, reader: &Reader, owner: Owner) -> Result<(), LogError> {
