@@ -14,6 +14,10 @@ use crate::{
 /// The most holes that are filled at once.
 const FILL_AT_ONCE: u64 = 10_000;
 
+/// The longest range of holes that is filled. A longer one is no rolled-back transaction, but an event that was stored
+/// under a number of somebody's choice: a tombstone for each number before it would be without end.
+const FILL_RANGE: u64 = 10_000_000;
+
 /// The proof of this log, and when to bring it forward.
 #[derive(Debug)]
 pub(super) struct Holes {
@@ -55,7 +59,7 @@ impl Holes {
             HoleProof::WriterList => Proof::WriterList(HoleClosing::default()),
             HoleProof::Tombstones { grace } => {
                 let mut ripening = Ripening::new(grace);
-                ripening.met(unseen, now);
+                ripening.met(&worth_filling(unseen), now);
                 Proof::Tombstones(ripening)
             }
             HoleProof::SingleWriter => Proof::SingleWriter,
@@ -76,7 +80,7 @@ impl Holes {
     pub(super) fn absorbed(&mut self, met: &SeqRanges, unseen: &SeqRanges, now: Instant) {
         match &mut self.proof {
             Proof::WriterList(closing) => closing.absorbed(unseen),
-            Proof::Tombstones(ripening) => ripening.met(met, now),
+            Proof::Tombstones(ripening) => ripening.met(&worth_filling(met), now),
             Proof::SingleWriter => {}
         }
     }
@@ -137,5 +141,44 @@ impl Holes {
         if let Some(closing) = self.closing() {
             closing.reset();
         }
+    }
+}
+
+/// The holes without the ranges that are too long, each of which is told of where it is met.
+fn worth_filling(holes: &SeqRanges) -> SeqRanges {
+    let mut worth = SeqRanges::new();
+    for range in holes.iter() {
+        let (first, last) = (*range.start(), *range.end());
+        if last.abs_diff(first) < FILL_RANGE {
+            worth.insert_range(range);
+        } else {
+            tracing::error!(
+                first,
+                last,
+                "a range of numbers without events is too long to be filled: was an event stored under a number that \
+                 was not drawn from the counter? It stays open, and nothing from its beginning on is purged"
+            );
+        }
+    }
+    worth
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_number_of_somebodys_choice_is_not_led_up_to_with_tombstones() {
+        let start = Instant::now();
+        let mut unseen = SeqRanges::new();
+        unseen.insert_range(5..=6);
+        unseen.insert_range(10..=4_000_000_000_000);
+        let mut holes = Holes::new(HoleProof::Tombstones { grace: Duration::ZERO }, &unseen, start);
+        let mut few = SeqRanges::new();
+        few.insert_range(5..=6);
+        assert_eq!(holes.step(&unseen, start), Some(HoleStep::Fill(few.clone())));
+        unseen.remove_all(&few);
+        assert_eq!(holes.step(&unseen, start), None);
+        assert_eq!(holes.next(&unseen, start), None, "and nobody spins");
     }
 }
