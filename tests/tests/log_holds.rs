@@ -172,3 +172,19 @@ on_each_database!(a_hold_whose_state_is_unknown_is_named, async |test| {
     assert!(error.to_string().contains("event 1 is on hold as `lost`"), "found {error}");
     Ok(())
 });
+
+on_each_database!(a_hold_whose_event_was_deleted_by_hand_is_not_due_for_ever, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let name = subscription("sqs");
+    let (leader, _) = lead(&log, &name).await?;
+    let (kept, gone) = (store(&test.db, "kept").await?, store(&test.db, "gone").await?);
+    let past = Utc::now() - TimeDelta::seconds(60);
+    let holds = [kept, gone].map(|seq| HoldChange::Insert(held(seq, HoldState::Scheduled, Due::At(past))));
+    assert_eq!(log.flush(&name, leader, &flush(0, holds.into())).await?, Flushed::Stored);
+    run(&test.db, "DELETE FROM outbox_event WHERE seq = ?", [gone.into()]).await?;
+    let source: Arc<str> = "/orders".into();
+    let due: Vec<Seq> = log.due(&name, &source, 10).await?.iter().map(|(hold, _)| hold.seq).collect();
+    assert_eq!(due, [kept]);
+    assert_eq!(stored(&test.db).await?.iter().map(|row| row.seq).collect::<Vec<_>>(), [kept]);
+    Ok(())
+});

@@ -6,6 +6,7 @@ use super::{
     holes::HoleStep,
     leader::{Lapse, Leader},
     schedule::{Schedule, ScheduleStep},
+    subscription::takes,
 };
 use crate::{
     log::LogError,
@@ -135,9 +136,17 @@ impl Leader<'_> {
                 // Those that are out are still due in the database.
                 let limit = config.page_size + self.schedule.out();
                 let due = Self::while_leading(&self.lease, log.due(name, &self.shared.source, limit)).await?;
+                // While some are out, those are found again each time.
+                let patience = if self.schedule.out() > 0 { config.poll_max } else { config.flush_interval };
                 due.map(|due| {
-                    for message in self.schedule.fetched(due, config.flush_interval, Instant::now()) {
-                        self.plan.add_due(message);
+                    for message in self.schedule.fetched(due, patience, Instant::now()) {
+                        if takes(&self.reader.topics, &message.topic) {
+                            self.plan.add_due(message);
+                        } else {
+                            // Met when the subscription took more topics. Its hold stays for when it does again;
+                            // until then it counts as out, so that it is not asked for again and again.
+                            self.shared.warnings.other_topic(message.topic);
+                        }
                     }
                 })
             }

@@ -84,3 +84,28 @@ async fn an_event_whose_time_has_come_before_it_is_read_needs_no_hold() {
     assert_eq!(publisher.published().len(), 1);
     relay.stop().await.expect("stops");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_scheduled_event_of_a_topic_that_is_not_taken_any_more_is_kept_and_nobody_spins() {
+    let (began, log, all) = (Instant::now(), log(), ScriptedPublisher::new());
+    let relay = spawn(&log, all.clone());
+    let scheduled = due_in(&log, began, Duration::from_secs(60), "a0");
+    until("the hold", || log.holds(NAME).len() == 1).await;
+    relay.stop().await.expect("stops");
+
+    let narrowed = ScriptedPublisher::new();
+    let subscription = Subscription::new(NAME, narrowed.clone()).topics(["mail"]);
+    let relay = Relay::new(log.clone(), "/test").subscription(subscription).spawn();
+    sleep(Duration::from_secs(60)).await;
+    let questions = log.counts().due;
+    sleep(Duration::from_secs(100)).await;
+    let asked = log.counts().due - questions;
+    assert!(asked < 500, "asked {asked} times in 100 seconds");
+    assert!(narrowed.published_seqs().is_empty(), "found {:?}", narrowed.published_seqs());
+    assert_eq!(log.holds(NAME).len(), 1);
+    relay.stop().await.expect("stops");
+
+    let relay = spawn(&log, all.clone());
+    until("the kept one", || all.published_seqs() == [scheduled]).await;
+    relay.stop().await.expect("stops");
+}

@@ -19,7 +19,33 @@ pub(super) async fn due(
 ) -> Result<Vec<(Hold, Message)>, LogError> {
     let statement =
         log.sql.due.with(&[("name", subscription.as_str().into()), ("limit", amount(limit).into())]);
-    log.sessions.all(statement).await?.iter().map(|row| held(row, subscription, source)).collect()
+    let rows = log.sessions.all(statement).await?;
+    let mut due = Vec::with_capacity(rows.len());
+    let mut orphans: Vec<i64> = Vec::new();
+    for row in &rows {
+        if column::<Option<i64>>(row, 0)?.is_some() {
+            due.push(held(row, subscription, source)?);
+        } else {
+            orphans.push(column(row, 16)?);
+        }
+    }
+    if !orphans.is_empty() {
+        end(log, subscription, &orphans).await?;
+    }
+    Ok(due)
+}
+
+/// Ends holds whose events are not in the log any more: they would be due for ever.
+async fn end(log: &Inner, subscription: &SubscriptionName, seqs: &[i64]) -> Result<(), LogError> {
+    tracing::error!(
+        %subscription,
+        count = seqs.len(),
+        first = seqs.first(),
+        "events on hold are not in the log any more: somebody deleted them by hand; they are given up"
+    );
+    let seqs = serde_json::to_string(seqs).map_err(LogError::database)?;
+    let end = log.sql.hold_delete.with(&[("name", subscription.as_str().into()), ("seqs", seqs.into())]);
+    log.sessions.execute(end).await.map(|_| ())
 }
 
 fn held(

@@ -32,7 +32,7 @@ pub(super) struct Sql {
     pub(super) hold_update: Query,
     /// Ends holds. Hold by key.
     pub(super) hold_delete: Query,
-    /// Holds whose time has come, with their events. Hold by `(subscription, due_at)`, log by key, a sort.
+    /// Holds whose time has come, with their events, if these are there. Hold by `(subscription, due_at)`, log by key, a sort.
     pub(super) due: Query,
     /// Microseconds until the next hold is due. Hold by `(subscription, due_at)`, one row.
     pub(super) next_due: Query,

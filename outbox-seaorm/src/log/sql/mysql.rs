@@ -117,8 +117,8 @@ pub(super) fn sql() -> Sql {
         due: query(
             "SELECT e.seq, e.id, e.topic, e.event_type, e.event_version, e.aggregate_type, e.aggregate_id, e.payload,
                  e.headers, CAST(NULL AS DATETIME(6)), e.occurred_at, e.created_at,
-                 t.state, t.attempts, t.due_at, t.last_error
-             FROM {hold} t JOIN {event} e ON e.seq = t.seq
+                 t.state, t.attempts, t.due_at, t.last_error, t.seq
+             FROM {hold} t LEFT JOIN {event} e ON e.seq = t.seq
              WHERE t.subscription = :name AND t.due_at <= UTC_TIMESTAMP(6)
              ORDER BY t.seq LIMIT :limit",
         ),
