@@ -131,3 +131,50 @@ async fn the_log_finds_its_tables_where_the_users_search_path_does_on_postgres()
     })
     .await;
 }
+
+/// Every promise of the log rests on what its sessions are set to, whatever the server's defaults are.
+#[tokio::test]
+async fn the_logs_sessions_do_not_take_over_what_the_server_is_set_to_on_postgres() {
+    TestDb::run(Kind::Postgres, async |test| {
+        let name = test.db.query_one_raw(question(DbBackend::Postgres, "SELECT current_database()")).await?;
+        let name: String = name.expect("a row").try_get_by_index(0)?;
+        for other in [
+            "default_transaction_isolation = 'repeatable read'",
+            "lock_timeout = 0",
+            "idle_in_transaction_session_timeout = 0",
+            "synchronous_commit = off",
+        ] {
+            test.db.execute_unprepared(&format!("ALTER DATABASE {name} SET {other}")).await?;
+        }
+        let log = SeaOrmLog::new(test.another_pool().await?);
+        let settings =
+            "SELECT concat_ws(' ', current_setting('transaction_isolation'), current_setting('lock_timeout'),
+            current_setting('idle_in_transaction_session_timeout'), current_setting('synchronous_commit'))";
+        let row = log.connection().await?.query_one_raw(question(DbBackend::Postgres, settings)).await?;
+        let found: String = row.expect("a row").try_get_by_index(0)?;
+        assert_eq!(found, "read committed 1s 9s on");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_logs_sessions_do_not_take_over_what_the_server_is_set_to_on_mariadb() {
+    TestDb::run(Kind::Mariadb, async |test| {
+        let log = SeaOrmLog::new(test.db.clone());
+        let settings =
+            "SELECT CONCAT_WS(' ', @@tx_isolation, @@innodb_lock_wait_timeout, @@wait_timeout, @@sql_mode)";
+        let row = log.connection().await?.query_one_raw(question(DbBackend::MySql, settings)).await?;
+        let found: String = row.expect("a row").try_get_by_index(0)?;
+        assert_eq!(
+            found,
+            "READ-COMMITTED 1 9 STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+        );
+        Ok(())
+    })
+    .await;
+}
+
+fn question(backend: DbBackend, text: &str) -> sea_orm::Statement {
+    sea_orm::Statement::from_string(backend, text)
+}

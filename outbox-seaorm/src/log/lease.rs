@@ -60,7 +60,8 @@ pub(super) async fn acquire(
         return Err(LogError::Refused(format!(
             "subscription `{subscription}` has read up to event {position}, but the log has given out numbers up to \
              {last} only: the table was truncated or restored without its counter, and new events would be taken for \
-             old ones; rewind the subscription"
+             old ones; give the counter a number above that, or delete the subscription's row and its holds, so that it \
+             begins anew at its start point"
         )));
     }
     transaction.commit().await.map_err(LogError::database)?;

@@ -21,9 +21,11 @@ use tokio::sync::OnceCell;
 
 use super::column;
 
-/// The connections of a log at most: reading, renewing and a third for filling holes and purging.
+/// The connections of a log at most. They are opened as needed, as a rule three: reading, renewing, filling holes and
+/// purging. The others are for more subscriptions, and for when the server vanished behind a connection, which keeps
+/// its place until TCP gives it up.
 #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
-const MAX_CONNECTIONS: u32 = 3;
+const MAX_CONNECTIONS: u32 = 10;
 
 /// How long a statement waits for another session's lock.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -96,6 +98,18 @@ impl Sessions {
         })
     }
 
+    /// Whether the user's connection leads to a replica.
+    pub(super) async fn is_given_a_replica(&self) -> Result<bool, LogError> {
+        let question = match backend_of(&self.users) {
+            Ok(DbBackend::Postgres) => "SELECT pg_is_in_recovery()",
+            Ok(DbBackend::MySql) => "SELECT @@global.read_only <> 0",
+            _ => return Ok(false),
+        };
+        let question = Statement::from_string(self.users.get_database_backend(), question);
+        let row = self.users.query_one_raw(question).await.map_err(LogError::database)?;
+        row.map_or(Ok(false), |row| column(&row, 0))
+    }
+
     /// A schema that was given to SeaORM is a setting of the user's sessions and not of the connect options.
     async fn search_path(&self) -> Result<String, LogError> {
         if backend_of(&self.users) != Ok(DbBackend::Postgres) {
@@ -128,9 +142,11 @@ impl Sessions {
                     .bind(search_path)
                     .bind(format!("{}ms", timeout.as_millis()))
                     .bind(format!("{}ms", LOCK_PATIENCE.as_millis()))
-                    .execute(connection)
-                    .await
-                    .map(|_| ())
+                    .execute(&mut *connection)
+                    .await?;
+                    let is_replica: bool =
+                        sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await?;
+                    on_primary(is_replica)
                 })
             })
             .connect_lazy_with((*options).clone());
@@ -161,12 +177,26 @@ impl Sessions {
                         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
                     )
                     .await?;
-                    sqlx::Executor::execute(connection, sqlx::AssertSqlSafe(settings)).await.map(|_| ())
+                    sqlx::Executor::execute(&mut *connection, sqlx::AssertSqlSafe(settings)).await?;
+                    let is_replica: i64 = sqlx::query_scalar("SELECT CAST(@@global.read_only AS SIGNED)")
+                        .fetch_one(connection)
+                        .await?;
+                    on_primary(is_replica != 0)
                 })
             })
             .connect_lazy_with((*options).clone());
         sea_orm::SqlxMySqlConnector::from_sqlx_mysql_pool(pool)
     }
+}
+
+/// Refuses a connection to a replica, which the pool then tries to replace: behind a balancer or after a failover, each
+/// connection may lead elsewhere, and a proof that was taken on a replica is none.
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
+fn on_primary(is_replica: bool) -> Result<(), sqlx::Error> {
+    if is_replica {
+        return Err(sqlx::Error::Protocol("expected the primary, found a replica".into()));
+    }
+    Ok(())
 }
 
 /// How a transaction that may write begins. On SQLite it takes the writer's place at once: one that began as a reader

@@ -47,6 +47,10 @@ const USE_PRIMARY: &str =
     "give the relay a connection to the primary: what a replica shows can still be undone";
 
 pub(super) async fn check(log: &Inner) -> Result<(), LogError> {
+    // The log's own connections refuse replicas, but cannot say so: a replica that was given is told of here.
+    if log.sessions.is_given_a_replica().await? {
+        return Err(Unfit::new("the primary", "a replica (in recovery, or read_only)", USE_PRIMARY).into());
+    }
     let version = log.sessions.one(log.sql.check.version.with(&[])).await?;
     let version: String = version.map(|row| column(&row, 0)).transpose()?.unwrap_or_default();
     version::check(log.backend, &version)?;
