@@ -58,6 +58,8 @@ async fn what_is_not_acknowledged_comes_again_when_its_visibility_ends() {
     let again = receive(&broker, 10).await;
     assert_eq!(again.len(), 1, "neither the acknowledged one nor the extended one");
     assert_eq!(again[0].attempt, 2);
+    assert_eq!(again[0].broker_id, first[2].broker_id, "the same message");
+    assert_ne!(again[0].broker_id, first[1].broker_id, "another");
     let late = source.ack(&[first[2].receipt.clone(), again[0].receipt.clone()]).await.expect("there");
     assert_eq!(late, [first[2].receipt.clone()], "an old receipt acknowledges nothing and says so");
     assert_eq!(broker.depth(QUEUE), Depth { in_flight: 1, ..Depth::default() });

@@ -39,6 +39,8 @@ impl Depth {
 /// A stored message.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
+    /// The same at each delivery.
+    pub(super) id: u64,
     pub(super) encoded: Encoded,
     pub(super) attempts: u32,
     pub(super) group: Option<Arc<str>>,
@@ -75,7 +77,8 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, encoded: Encoded, group: Option<Arc<str>>) {
-        self.add(Stored { encoded, attempts: 0, group, awaited: None });
+        let id = self.number();
+        self.add(Stored { id, encoded, attempts: 0, group, awaited: None });
     }
 
     /// The same, to be told of the message's end.
@@ -85,7 +88,8 @@ impl Queue {
         encoded: Encoded,
         group: Option<Arc<str>>,
     ) -> oneshot::Receiver<End> {
-        self.add(Stored { encoded, attempts: 0, group, awaited: Some(key) });
+        let id = self.number();
+        self.add(Stored { id, encoded, attempts: 0, group, awaited: Some(key) });
         self.awaited.wait(key)
     }
 

@@ -29,7 +29,7 @@ impl MemorySource {
             .into_iter()
             .map(|(number, stored)| Incoming {
                 receipt: Receipt(number.to_string().into()),
-                broker_id: None,
+                broker_id: Some(stored.id.to_string()),
                 attempt: stored.attempts,
                 group: stored.group.as_deref().map(ToOwned::to_owned),
                 message: decode(&stored.encoded),

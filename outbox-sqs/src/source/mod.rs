@@ -15,6 +15,7 @@ use aws_sdk_sqs::{
 };
 use futures_util::future::join_all;
 use outbox_core::source::{Incoming, Receipt, Source, SourceError};
+use tokio::time::timeout;
 
 use self::receipt::{MAX_INVISIBLE, whole_seconds};
 use crate::{
@@ -224,7 +225,12 @@ impl Source for SqsSource {
     }
 
     async fn retention(&self) -> Result<Option<Duration>, SourceError> {
-        match self.queue.attribute(&self.client, QueueAttributeName::MessageRetentionPeriod).await {
+        let asked = self.queue.attribute(&self.client, QueueAttributeName::MessageRetentionPeriod);
+        let Ok(answer) = timeout(REQUEST_TIME, asked).await else {
+            let reason = format!("no answer within {REQUEST_TIME:?}");
+            return Err(SourceError::Unavailable { reason, source: None });
+        };
+        match answer {
             Ok(seconds) => Ok(seconds.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs)),
             Err(fault) if fault.is_denied() => Ok(None),
             Err(fault) => Err(unavailable(fault.fault)),
