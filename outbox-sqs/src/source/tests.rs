@@ -1,5 +1,6 @@
 //! The answers of SQS that no local server gives.
 
+use aws_smithy_http_client::test_util::NeverClient;
 use serde_json::{Value, json};
 
 use super::*;
@@ -67,6 +68,29 @@ async fn a_delivery_that_is_no_longer_ours_can_be_given_back_but_not_extended() 
     }
     let (source, _) = source(|_| Answer::error(403, "AccessDenied"));
     assert!(source.extend(&receipts(0..1)[0], Duration::from_secs(1)).await.is_err(), "that is no answer");
+}
+
+/// A client's own timeouts may be none.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_died_silently_does_not_hold_an_answer() {
+    let (answering, _) = client(|_| Answer::body(&"{}"));
+    let config = answering.config().to_builder().http_client(NeverClient::new()).build();
+    let source = SqsSource::new(Client::from_conf(config), QUEUE);
+    let receipts = receipts(0..25);
+    for (call, longest) in [("ack", 10), ("nack", 10), ("extend", 10), ("retention", 10), ("receive", 30)] {
+        let answer = async {
+            match call {
+                "ack" => source.ack(&receipts).await.map(drop),
+                "nack" => source.nack(&receipts[0], Duration::ZERO).await,
+                "extend" => source.extend(&receipts[0], Duration::from_secs(30)).await.map(drop),
+                "retention" => source.retention().await.map(drop),
+                _ => source.receive(10).await.map(drop),
+            }
+        };
+        let limit = Duration::from_secs(longest) + Duration::from_secs(1);
+        let answer = tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| panic!("{call} hangs"));
+        assert!(matches!(answer, Err(SourceError::Unavailable { .. })), "{call}: {answer:?}");
+    }
 }
 
 #[tokio::test]
