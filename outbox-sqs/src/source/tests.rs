@@ -88,7 +88,7 @@ async fn a_connection_that_died_silently_does_not_hold_an_answer() {
             }
         };
         let limit = Duration::from_secs(longest) + Duration::from_secs(1);
-        let answer = tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| panic!("{call} hangs"));
+        let answer = timeout(limit, answer).await.unwrap_or_else(|_| panic!("{call} hangs"));
         assert!(matches!(answer, Err(SourceError::Unavailable { .. })), "{call}: {answer:?}");
     }
 }
