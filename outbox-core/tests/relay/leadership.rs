@@ -287,6 +287,52 @@ async fn a_fenced_leader_publishes_nothing_more() {
     relay.stop().await.expect("stops");
 }
 
+/// Asked for its batch size, it panics once, while a batch is out.
+struct Panicking(ScriptedPublisher, std::sync::atomic::AtomicBool);
+
+#[async_trait::async_trait]
+impl Publisher for Panicking {
+    async fn publish(&self, batch: &[Message]) -> Vec<outbox_core::publisher::Outcome> {
+        self.0.publish(batch).await
+    }
+
+    fn max_batch(&self) -> usize {
+        assert!(
+            self.0.calls() == 0 || self.1.swap(true, std::sync::atomic::Ordering::SeqCst),
+            "a panic on purpose"
+        );
+        1
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_leader_cuts_no_publish_off() {
+    let (log, publisher) = (log(), ScriptedPublisher::new());
+    publisher.always(Answer::After(Duration::from_secs(3), Box::new(Answer::Publish)));
+    append(&log, 1, 1);
+    let relay = spawn(&log, Panicking(publisher.clone(), false.into()));
+    until("a batch in flight", || publisher.calls() > 0).await;
+    append(&log, 1, 1);
+    log.append(new_event("orders", "other", "asks for a batch"));
+    drained(&log).await;
+    assert_eq!(log.counts().acquires, 2, "the panic ended a term");
+    assert_eq!(publisher.calls(), publisher.published().len(), "every publish that began has ended");
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_hangs_leaves_time_for_another() {
+    let (log, publisher) = (log(), RecordingPublisher::new());
+    let relay = spawn(&log, publisher.clone());
+    append(&log, 1, 1);
+    drained(&log).await;
+    log.hang_renewals(2);
+    sleep(RelayConfig::default().lease * 3).await;
+    assert!(log.counts().renewals > 0, "others came through");
+    assert_eq!(log.counts().acquires, 1, "the term went on");
+    relay.stop().await.expect("stops");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_term_cuts_no_publish_off() {
     let (log, publisher) = (log(), ScriptedPublisher::new().max_batch(1));

@@ -75,6 +75,9 @@ impl EventLog for MemoryLog {
     }
 
     async fn renew(&self, name: &SubscriptionName, owner: Owner, lease: Duration) -> Result<bool, LogError> {
+        if self.state().hangs_renewal() {
+            std::future::pending::<()>().await;
+        }
         let mut state = self.state();
         state.answer()?;
         state.counts.renewals += 1;
@@ -275,6 +278,12 @@ impl EventLog for MemoryLog {
 }
 
 impl State {
+    fn hangs_renewal(&mut self) -> bool {
+        let hangs = self.hung_renewals > 0;
+        self.hung_renewals = self.hung_renewals.saturating_sub(1);
+        hangs
+    }
+
     fn writers(&self) -> BTreeSet<String> {
         self.open.iter().filter(|(_, rows)| !rows.is_empty()).map(|(number, _)| number.to_string()).collect()
     }

@@ -84,6 +84,11 @@ impl MemoryLog {
         self.state().flush_answers_to_lose = count;
     }
 
+    /// The next renewals get no answer, ever: so many of them. Their connection leads nowhere.
+    pub fn hang_renewals(&self, count: usize) {
+        self.state().hung_renewals = count;
+    }
+
     /// The next flushes find another session in the way and are not stored: so many of them.
     pub fn be_busy_for_flushes(&self, count: usize) {
         self.state().busy_flushes = count;
