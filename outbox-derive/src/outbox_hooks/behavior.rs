@@ -35,6 +35,7 @@ impl Behavior {
         };
         let behavior = Self { item, active_model };
         behavior.refuse_expanded()?;
+        behavior.refuse_conditional()?;
         Ok(behavior)
     }
 
@@ -45,6 +46,29 @@ impl Behavior {
             last.ident = format_ident!("{name}", span = last.ident.span());
         }
         path
+    }
+
+    /// A hook that is compiled only at times would take our call in it along, and nothing would be captured.
+    fn refuse_conditional(&self) -> syn::Result<()> {
+        let mut errors = Errors::default();
+        for item in &self.item.items {
+            let ImplItem::Fn(method) = item else { continue };
+            if !METHODS.iter().any(|hook| method.sig.ident == hook) {
+                continue;
+            }
+            for attribute in &method.attrs {
+                if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
+                    errors.push(syn::Error::new(
+                        attribute.span(),
+                        format!(
+                            "where `{}` is compiled out, so are the events; put the condition inside of its body",
+                            method.sig.ident
+                        ),
+                    ));
+                }
+            }
+        }
+        errors.into_result()
     }
 
     /// `#[async_trait]` above this attribute has already turned `async fn` into something else.
@@ -69,4 +93,36 @@ impl Behavior {
 
 fn ends_in_active_model(path: &Path) -> bool {
     path.segments.last().is_some_and(|last| last.ident == "ActiveModel" && last.arguments.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::Behavior;
+
+    #[test]
+    fn a_hook_compiled_only_at_times_does_not_take_the_capture_along() {
+        for condition in [quote!(cfg(feature = "audit")), quote!(cfg_attr(test, cfg(test)))] {
+            let refused = Behavior::read(quote! {
+                impl ActiveModelBehavior for ActiveModel {
+                    #[#condition]
+                    async fn after_save<C>(model: Model, _: &C, _: bool) -> Result<Model, DbErr> { Ok(model) }
+                }
+            });
+            let refused = refused.err().expect("the condition").to_string();
+            assert!(refused.contains("`after_save` is compiled out"), "found {refused}");
+        }
+    }
+
+    #[test]
+    fn another_attribute_on_a_hook_stays() {
+        let read = Behavior::read(quote! {
+            impl ActiveModelBehavior for ActiveModel {
+                #[tracing::instrument]
+                async fn after_save<C>(model: Model, _: &C, _: bool) -> Result<Model, DbErr> { Ok(model) }
+            }
+        });
+        assert!(read.is_ok());
+    }
 }
