@@ -2,7 +2,7 @@
 
 use outbox_seaorm::RaiseGraph as _;
 use outbox_tests::{
-    on_each_database,
+    Kind, TestDb, on_each_database,
     shop::{
         self,
         events::{OrderNoted, PartSaved},
@@ -12,7 +12,7 @@ use outbox_tests::{
 use sea_orm::{
     ActiveModelTrait as _,
     ActiveValue::{Set, Unchanged},
-    EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _, TransactionTrait as _,
+    ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _, TransactionTrait as _,
 };
 use uuid::Uuid;
 
@@ -31,6 +31,33 @@ on_each_database!(a_delete_of_a_missing_row_tells_nothing, async |test| {
     assert_eq!(shop::types(&test.db).await?, ["order.placed", "order.removed"]);
     Ok(())
 });
+
+/// Only these two can skip a delete without an error.
+#[tokio::test]
+async fn a_delete_that_a_trigger_turned_away_tells_nothing() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        TestDb::run(kind, async |test| {
+            shop::create_tables(&test.db).await?;
+            let order = order::ActiveModel::placed().insert(&test.db).await?;
+            let keep = match test.kind {
+                Kind::Sqlite => "CREATE TRIGGER keep BEFORE DELETE ON orders BEGIN SELECT RAISE(IGNORE); END",
+                _ => {
+                    "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+                     CREATE TRIGGER keep BEFORE DELETE ON orders FOR EACH ROW EXECUTE FUNCTION keep()"
+                }
+            };
+            test.db.execute_unprepared(keep).await?;
+            assert_eq!(order.clone().delete(&test.db).await?.rows_affected, 0);
+            let noted = OrderNoted { order_id: order.id, note: "never".into() };
+            let ex = order.clone().into_active_model().into_ex();
+            assert_eq!(ex.raise(noted).delete(&test.db).await?.rows_affected, 0);
+            assert_eq!(order::Entity::find().all(&test.db).await?, [order]);
+            assert_eq!(shop::types(&test.db).await?, ["order.placed"]);
+            Ok(())
+        })
+        .await;
+    }
+}
 
 on_each_database!(a_delete_tells_of_the_stored_row_not_of_the_model_in_hand, async |test| {
     shop::create_tables(&test.db).await?;

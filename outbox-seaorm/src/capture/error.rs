@@ -36,10 +36,14 @@ pub enum CaptureError {
         verb: &'static str,
     },
     /// A trait method of SeaORM updated an entity that has `on_update`: which columns are set, and whether a row is
-    /// written at all, is known to the entity's own methods only. Nothing was written.
+    /// written at all, is known to the entity's own methods only. Nothing is stored.
+    ///
+    /// A hook of SeaORM gets a connection that those methods cannot use. Update the other row beside the save instead,
+    /// in one transaction with it.
     #[error(
         "`{entity}` has `on_update`, and this update came by SeaORM's trait method; call the entity's own \
-         method (`model.update(db)`), or in generic code `model.raise(()).update(db)`"
+         method (`model.update(db)`), or in generic code `model.raise(()).update(db)`; where this is in a hook \
+         of SeaORM, update beside the save around it, in one transaction"
     )]
     UpdateByTraitMethod {
         /// The entity's table.

@@ -213,7 +213,7 @@ impl<G: Graph> Step for Delete<G> {
         };
         let result = graph.delete_graph(db).await?;
         let raised = match row {
-            _ if !there => Ok(Vec::new()),
+            _ if !there || result.rows_affected == 0 => Ok(Vec::new()),
             Some(row) => raises.of(&row),
             None => raises.without_row(),
         };

@@ -82,11 +82,14 @@ where
     }
     let before = if A::Before::READ { locked(&model, "UpdateOne")?.one(db).await? } else { None };
     let before = A::Before::from_row(before).ok_or(DbErr::RecordNotUpdated)?;
-    scope.prepare::<RowOf<A>>(Box::new(|row| {
-        let update = Update::new(row, set, before);
-        let events = A::on_update(&update)?;
-        Ok((update.into_row(), events))
-    }));
+    scope.prepare::<RowOf<A>>(
+        table::<A>(),
+        Box::new(|row| {
+            let update = Update::new(row, set, before);
+            let events = A::on_update(&update)?;
+            Ok((update.into_row(), events))
+        }),
+    );
     Ok(model)
 }
 
@@ -146,9 +149,14 @@ where
 {
     let scope = Scope::current::<A::Entity, C>(db);
     if A::ON_DELETE && is_stored_row(&model) {
+        let own = Scope::of_row(&model, db);
         let row = model.try_into_model()?;
         let events = A::on_delete(&row).map_err(CaptureError::from)?;
-        emit(scope.as_deref(), db, events).await?;
+        match own {
+            // SeaORM calls this hook also where a policy or a trigger has kept the row.
+            Some(own) => own.push_of_delete(events),
+            None => emit(scope.as_deref(), db, events).await?,
+        }
     }
     Ok(())
 }

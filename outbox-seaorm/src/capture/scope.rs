@@ -12,6 +12,8 @@ use std::{
 use outbox_core::event::{EventError, NewEvent};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, sea_query::ValueTuple};
 
+use super::CaptureError;
+
 tokio::task_local! {
     static SAVE: Arc<Scope>;
 }
@@ -44,8 +46,18 @@ impl Connection {
 #[derive(Default)]
 struct State {
     /// Set by `before_save` of an update, taken by what comes after the write: an [`Emit`] of the row's type.
-    prepared: Option<Box<dyn Any + Send>>,
+    prepared: Option<Prepared>,
+    /// The entity of an update that was prepared and whose row never came by.
+    untold: Option<&'static str>,
     events: Vec<NewEvent>,
+    /// Of `on_delete` for the scope's own row: told only where a row went.
+    of_delete: Vec<NewEvent>,
+}
+
+/// An update that is about to be written.
+struct Prepared {
+    entity: &'static str,
+    emit: Box<dyn Any + Send>,
 }
 
 impl Scope {
@@ -81,21 +93,42 @@ impl Scope {
             .filter(|scope| scope.key.is_none() || scope.key == model.get_primary_key_value())
     }
 
-    pub(super) fn prepare<M: 'static>(&self, emit: Emit<M>) {
-        self.state().prepared = Some(Box::new(emit));
+    pub(super) fn prepare<M: 'static>(&self, entity: &'static str, emit: Emit<M>) {
+        let mut state = self.state();
+        if let Some(earlier) = state.prepared.replace(Prepared { entity, emit: Box::new(emit) }) {
+            state.untold = Some(earlier.entity);
+        }
     }
 
     pub(super) fn take_prepared<M: 'static>(&self) -> Option<Emit<M>> {
         let prepared = self.state().prepared.take()?;
-        prepared.downcast::<Emit<M>>().ok().map(|emit| *emit)
+        prepared.emit.downcast::<Emit<M>>().ok().map(|emit| *emit)
     }
 
     pub(super) fn push(&self, events: Vec<NewEvent>) {
         self.state().events.extend(events);
     }
 
-    pub(super) fn take_events(&self) -> Vec<NewEvent> {
-        std::mem::take(&mut self.state().events)
+    pub(super) fn push_of_delete(&self, events: Vec<NewEvent>) {
+        self.state().of_delete.extend(events);
+    }
+
+    /// The events of the hooks, after the write.
+    ///
+    /// # Errors
+    /// Where a hook has updated a row by `update_without_returning`, which tells nobody how that went.
+    pub(super) fn take_events(&self) -> Result<Vec<NewEvent>, CaptureError> {
+        let mut state = self.state();
+        let untold = state.untold.or(state.prepared.as_ref().map(|prepared| prepared.entity));
+        match untold {
+            Some(entity) => Err(CaptureError::UpdateByTraitMethod { entity }),
+            None => Ok(std::mem::take(&mut state.events)),
+        }
+    }
+
+    /// The events of the scope's own `on_delete`.
+    pub(super) fn take_of_delete(&self) -> Vec<NewEvent> {
+        std::mem::take(&mut self.state().of_delete)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

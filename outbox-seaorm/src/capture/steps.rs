@@ -45,7 +45,7 @@ impl<A: Raise> Step for Insert<A> {
         let scope = Scope::new(&model, db);
         let row = scope.enter(ActiveModelTrait::insert(model, db)).await?;
         let raised = raises.of(&row)?;
-        log(db, scope.take_events(), raised, row).await
+        log(db, scope.take_events()?, raised, row).await
     }
 }
 
@@ -63,7 +63,7 @@ impl<A: Raise> Step for Update<A> {
         let scope = Scope::new(&model, db);
         let row = scope.enter(ActiveModelTrait::update(model, db)).await?;
         let raised = raises.of(&row)?;
-        log(db, scope.take_events(), raised, row).await
+        log(db, scope.take_events()?, raised, row).await
     }
 }
 
@@ -85,7 +85,7 @@ impl<A: Raise> Step for UpdateWithoutReturning<A> {
         let hook = scope.take_prepared::<RowOf<A>>();
         if hook.is_none() && !raises.need_row() {
             let raised = raises.without_row()?;
-            return log(db, scope.take_events(), raised, result).await;
+            return log(db, scope.take_events()?, raised, result).await;
         }
         let row = by_key.one(db).await?.ok_or(DbErr::RecordNotUpdated)?;
         let (row, hooked) = match hook {
@@ -94,7 +94,7 @@ impl<A: Raise> Step for UpdateWithoutReturning<A> {
         };
         scope.push(hooked);
         let raised = raises.of(&row)?;
-        log(db, scope.take_events(), raised, result).await
+        log(db, scope.take_events()?, raised, result).await
     }
 }
 
@@ -109,11 +109,15 @@ impl<A: Raise> Step for Delete<A> {
         let row = if raises.need_row() { locked(&model, "DeleteOne")?.one(db).await? } else { None };
         let scope = Scope::new(&model, db);
         let result = scope.enter(ActiveModelTrait::delete(model, db)).await?;
+        let mut hooked = scope.take_events()?;
+        if result.rows_affected > 0 {
+            hooked.extend(scope.take_of_delete());
+        }
         let raised = match row {
             _ if result.rows_affected == 0 => Ok(Vec::new()),
             Some(row) => raises.of(&row),
             None => raises.without_row(),
         };
-        log(db, scope.take_events(), raised?, result).await
+        log(db, hooked, raised?, result).await
     }
 }
