@@ -312,11 +312,11 @@ async fn a_writer_that_a_tombstone_waits_for_keeps_its_transaction_on_mariadb() 
         for order in 1..=6 {
             store(&test.db, &order.to_string()).await?;
         }
-        run(&test.db, "DELETE FROM outbox_event WHERE seq = 4", []).await?;
+        run(&test.db, "DELETE FROM outbox_event WHERE seq IN (2, 4)", []).await?;
         let writer = test.db.begin_with_config(Some(sea_orm::IsolationLevel::RepeatableRead), None).await?;
         store(&writer, "first").await?;
         writer.execute_unprepared("SELECT * FROM outbox_event WHERE seq = 4 FOR UPDATE").await?;
-        let filling = tokio::spawn(async move { log.fill(&seqs("4")).await });
+        let filling = tokio::spawn(async move { log.fill(&seqs("2,4")).await });
         until("the tombstone to wait", Duration::from_secs(20), async || {
             let waiting = sea_orm::Statement::from_string(
                 sea_orm::DbBackend::MySql,
@@ -334,7 +334,7 @@ async fn a_writer_that_a_tombstone_waits_for_keeps_its_transaction_on_mariadb() 
         filling.await??;
         let count = outbox_seaorm::tables::event::Entity::find().all(&test.db).await?;
         let written = count.iter().filter(|row| row.topic == "orders").count();
-        assert_eq!(written, 5 + 3, "nothing of the writer is lost");
+        assert_eq!(written, 4 + 3, "nothing of the writer is lost");
         Ok(())
     })
     .await;
