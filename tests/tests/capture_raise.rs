@@ -7,7 +7,7 @@ use std::{
 };
 
 use outbox_seaorm::{
-    CaptureError, Record as _,
+    CaptureError, Record as _, Tx,
     context::Context,
     event::{EventKind, OutboxEvent},
     message::names,
@@ -25,7 +25,7 @@ use outbox_tests::{
 };
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait as _, DbErr, EntityTrait as _, IntoActiveModel as _,
-    PaginatorTrait as _, TransactionTrait as _,
+    PaginatorTrait as _, TransactionSession as _, TransactionTrait as _,
 };
 use uuid::Uuid;
 
@@ -188,6 +188,33 @@ on_each_database!(saves_beside_each_other_in_one_transaction_do_not_undo_each_ot
     let events = shop::log(&test.db).await?.len() - 1;
     assert_eq!(stored, 3);
     assert_eq!((rows, events), (3, 3), "each save that said Ok is there, and its event");
+    Ok(())
+});
+
+on_each_database!(saves_through_clones_of_one_tx_take_turns, async |test| {
+    shop::create_tables(&test.db).await?;
+    let order = order::ActiveModel::placed().insert(&test.db).await?;
+    let txn = Tx::from(test.db.begin().await?);
+    let (one, two, three, four) = (txn.clone(), txn.clone(), txn.clone(), txn.clone());
+    let line = |article: &str| line::ActiveModel {
+        order_id: Set(order.id),
+        article: Set(article.to_owned()),
+        ..Default::default()
+    };
+    let (bolt, refused, noted, nut) = tokio::join!(
+        line("bolt").insert(&one),
+        line("refused after the write").insert(&two),
+        noted(order.id, "beside").record(&three),
+        line("nut").insert(&four),
+    );
+    assert!(refused.is_err());
+    (bolt?, noted?, nut?);
+    drop((one, two, three, four));
+    txn.commit().await?;
+    assert_eq!(line::Entity::find().count(&test.db).await?, 2);
+    let mut types = shop::types(&test.db).await?;
+    types.sort();
+    assert_eq!(types, ["line.added", "line.added", "order.noted", "order.placed"]);
     Ok(())
 });
 

@@ -31,6 +31,8 @@ async fn another_schema_and_a_prefix_reach_every_statement_on_postgres() -> anyh
         other => panic!("expected a refusal, found {other:?}"),
     }
     outbox_seaorm::create_tables(&test.db).await?;
+    // Made twice they are left as they are.
+    outbox_seaorm::create_tables(&test.db).await?;
     log.check().await?;
 
     let mut reader = Reader::lead(log.clone(), "sqs").await?;

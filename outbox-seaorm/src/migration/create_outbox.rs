@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sea_orm::{
     DbBackend, DbErr, EntityName, EntityTrait, Set,
-    sea_query::{ColumnDef, Expr, Index, IntoIden, Table, TableCreateStatement},
+    sea_query::{ColumnDef, Expr, Index, IndexCreateStatement, IntoIden, Table, TableCreateStatement},
 };
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
@@ -36,8 +36,11 @@ impl MigrationTrait for Migration {
         ] {
             manager.create_table(table).await?;
         }
-        columns.hold_indexes(manager).await?;
-        columns.inbox_index(manager).await?;
+        if !columns.indexes_come_with_tables() {
+            for mut index in hold_indexes().into_iter().chain([inbox_index()]) {
+                manager.create_index(index.if_not_exists().take()).await?;
+            }
+        }
         let db = manager.get_connection();
         if meta::Entity::find_by_id(1).one(db).await?.is_none() {
             let row = meta::ActiveModel { id: Set(1), floor: Set(0), schema_version: Set(SCHEMA_VERSION) };
@@ -62,12 +65,39 @@ fn dropped<E: EntityName>(entity: E) -> sea_orm::sea_query::TableDropStatement {
     Table::drop().table(entity.table_ref()).if_exists().to_owned()
 }
 
+/// What is held by one aggregate, in order, and what is due.
+fn hold_indexes() -> [IndexCreateStatement; 2] {
+    [
+        index(hold::Entity, "aggregate", &["subscription", "aggregate_type", "aggregate_id", "seq"]),
+        index(hold::Entity, "due", &["subscription", "due_at"]),
+    ]
+}
+
+/// For the purge: the rows of a consumer by age.
+fn inbox_index() -> IndexCreateStatement {
+    index(inbox_message::Entity, "age", &["consumer", "processed_at"])
+}
+
+fn index<E: EntityName>(entity: E, suffix: &str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(format!("{}_{suffix}", entity.table_name())).table(entity.table_ref());
+    for column in columns {
+        index.col(*column);
+    }
+    index
+}
+
 /// The column types that differ between the databases, in one place.
 struct Columns {
     backend: DbBackend,
 }
 
 impl Columns {
+    /// MySQL has no `CREATE INDEX IF NOT EXISTS`; the others have no index in `CREATE TABLE`.
+    fn indexes_come_with_tables(&self) -> bool {
+        self.backend == DbBackend::MySql
+    }
+
     fn table<E: EntityName>(&self, entity: E) -> TableCreateStatement {
         let mut table = Table::create();
         table.table(entity.table_ref()).if_not_exists();
@@ -170,7 +200,8 @@ impl Columns {
     }
 
     fn hold(&self) -> TableCreateStatement {
-        self.table(hold::Entity)
+        let mut table = self.table(hold::Entity);
+        table
             .col(ColumnDef::new("subscription").string_len(100).not_null())
             .col(ColumnDef::new("seq").big_integer().not_null())
             .col(ColumnDef::new("aggregate_type").string_len(255))
@@ -180,28 +211,13 @@ impl Columns {
             .col(self.moment("due_at").null())
             .col(ColumnDef::new("last_error").text())
             .col(self.moment("first_failed_at").null())
-            .primary_key(Index::create().col("subscription").col("seq"))
-            .to_owned()
-    }
-
-    async fn hold_indexes(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-        let table = hold::Entity.table_name();
-        for (suffix, columns) in [
-            ("aggregate", &["subscription", "aggregate_type", "aggregate_id", "seq"][..]),
-            ("due", &["subscription", "due_at"][..]),
-        ] {
-            let name = format!("{table}_{suffix}");
-            if manager.has_index(table, &name).await? {
-                continue;
+            .primary_key(Index::create().col("subscription").col("seq"));
+        if self.indexes_come_with_tables() {
+            for mut index in hold_indexes() {
+                table.index(&mut index);
             }
-            let mut index = Index::create();
-            index.name(name).table(hold::Entity.table_ref());
-            for column in columns {
-                index.col(*column);
-            }
-            manager.create_index(index).await?;
         }
-        Ok(())
+        table
     }
 
     fn receipt(&self) -> TableCreateStatement {
@@ -227,27 +243,19 @@ impl Columns {
     }
 
     fn inbox_message(&self) -> TableCreateStatement {
-        self.table(inbox_message::Entity)
+        let mut table = self.table(inbox_message::Entity);
+        table
             .col(ColumnDef::new("consumer").string_len(100).not_null())
             .col(ColumnDef::new("source").string_len(255).not_null())
             .col(ColumnDef::new("message_id").string_len(255).not_null())
             .col(ColumnDef::new("replay").string_len(40).not_null().default(""))
             .col(self.moment_now("processed_at"))
             .col(self.long_text("result").null())
-            .primary_key(Index::create().col("consumer").col("source").col("message_id").col("replay"))
-            .to_owned()
-    }
-
-    /// For the purge: the rows of a consumer by age.
-    async fn inbox_index(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-        let table = inbox_message::Entity.table_name();
-        let name = format!("{table}_age");
-        if !manager.has_index(table, &name).await? {
-            let mut index = Index::create();
-            index.name(name).table(inbox_message::Entity.table_ref()).col("consumer").col("processed_at");
-            manager.create_index(index).await?;
+            .primary_key(Index::create().col("consumer").col("source").col("message_id").col("replay"));
+        if self.indexes_come_with_tables() {
+            table.index(&mut inbox_index());
         }
-        Ok(())
+        table
     }
 
     fn meta(&self) -> TableCreateStatement {

@@ -12,7 +12,7 @@ mod loan;
 mod refusal;
 mod session;
 
-use std::{fmt, sync::Arc};
+use std::{cell::Cell, fmt, ptr, sync::Arc};
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
@@ -80,6 +80,20 @@ impl Tx {
     }
 }
 
+thread_local! {
+    /// Where a `Tx` leaves its identity for [`identity_of`], which asks and reads without an await in between.
+    static IDENTITY: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// What tells one transaction handle from another: for a `Tx` the handle that its clones share, else the address,
+/// since what is borrowed does not move. A generic connection cannot be cast to a `Tx` safely, so it is asked a
+/// question that costs nothing and that a `Tx` answers aside.
+pub(crate) fn identity_of<C: ConnectionTrait>(connection: &C) -> usize {
+    IDENTITY.set(None);
+    let _ = connection.support_returning();
+    IDENTITY.take().unwrap_or_else(|| ptr::from_ref(connection).addr())
+}
+
 impl From<DatabaseTransaction> for Tx {
     fn from(txn: DatabaseTransaction) -> Self {
         Self::at(Gate::new(txn, EndedBy::Anyone), Level::ROOT)
@@ -123,6 +137,7 @@ impl ConnectionTrait for Tx {
     }
 
     fn support_returning(&self) -> bool {
+        IDENTITY.set(Some(Arc::as_ptr(&self.handle).addr()));
         self.gate().support_returning
     }
 
