@@ -208,7 +208,9 @@ on_each_database!(saves_through_clones_of_one_tx_take_turns, async |test| {
         line("nut").insert(&four),
     );
     assert!(refused.is_err());
-    (bolt?, noted?, nut?);
+    bolt?;
+    noted?;
+    nut?;
     drop((one, two, three, four));
     txn.commit().await?;
     assert_eq!(line::Entity::find().count(&test.db).await?, 2);
