@@ -13,7 +13,7 @@
 //! | [`relay`] | reads the log, publishes, settles, flushes |
 //! | [`source`] | where a consumer receives from |
 //! | [`consumer`] | runs handlers, each message once per inbox |
-//! | [`wake`] | the process-local signal from capture to relays |
+//! | [`wake`] | signals that wake a relay before its poll interval ends |
 #![cfg_attr(feature = "memory", doc = "| [`memory`] | a broker in this process |")]
 #![cfg_attr(
     feature = "testing",

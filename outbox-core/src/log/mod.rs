@@ -22,7 +22,7 @@ pub use page::{Page, ReadRequest, Row, RowKind};
 pub use proof::{Barrier, HoleProof};
 pub use purge::{AfterRetention, PurgeRequest, Purged};
 
-use crate::{message::Message, progress::SeqRanges};
+use crate::{message::Message, progress::SeqRanges, wake::Signal};
 
 /// An append-only log of events with one progress row per subscription.
 ///
@@ -151,6 +151,18 @@ pub trait EventLog: Send + Sync + 'static {
     /// # Errors
     /// Where the database is away. A hole that is locked by a writer is no error: it is not in the answer.
     async fn fill(&self, holes: &SeqRanges) -> Result<SeqRanges, LogError>;
+
+    /// Sends `news` whenever another process may have stored an event, and where such a word may have been missed:
+    /// relays then read before their poll interval ends. It saves latency and is never relied on, so that a log that
+    /// hears of nothing is a complete one: this method then returns at once, as it does unless it is implemented.
+    ///
+    /// A relay calls it once, in a task of its own. An outage is this method's own to wait for.
+    ///
+    /// # Cancel safety
+    /// It is dropped when the relay stops.
+    async fn watch(&self, news: &Signal) {
+        let _ = news;
+    }
 
     /// Removes or archives one chunk of a prefix of the log that every subscription is done with.
     ///

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     log::{HoldChange, LogError, Owner, StoredProgress},
     progress::{AnchorLost, Progress},
-    wake::Captures,
+    wake::{Captures, Listener},
 };
 
 /// Why a term ended before the relay was stopped.
@@ -50,6 +50,7 @@ pub(super) struct Leader<'a> {
     pub(super) schedule: Schedule,
     pub(super) poll: Poll,
     captures: Captures,
+    news: Listener,
     connections: u64,
     /// Changes of holds that go into the next flush.
     pub(super) hold_changes: Vec<HoldChange>,
@@ -78,6 +79,7 @@ impl<'a> Leader<'a> {
             schedule: Schedule::new(),
             poll: Poll::new(config.poll_min, config.poll_max, now),
             captures: Captures::listen(),
+            news: shared.news.listen(),
             connections: shared.log.connections(),
             hold_changes: Vec::new(),
             dirty_since: None,
@@ -158,6 +160,7 @@ impl<'a> Leader<'a> {
             () = self.shared.shutdown.cancelled() => {}
             Some(landed) = self.flights.next() => self.land(landed)?,
             () = self.captures.next() => self.poll.signal(Instant::now()),
+            () = self.news.next() => self.poll.signal(Instant::now()),
             () = self.lease.changed() => {}
             () = tokio::time::sleep_until(until) => {}
         }

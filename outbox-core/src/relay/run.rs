@@ -16,7 +16,7 @@ use super::{
     Relay, RelayConfig, RelayError, outage::Outage, purge::purge, source_uri, subscription::Reader,
     supervise::supervise, warnings::Warnings,
 };
-use crate::log::EventLog;
+use crate::{log::EventLog, wake::Signal};
 
 /// What the tasks of a relay share.
 pub(super) struct Shared {
@@ -25,6 +25,8 @@ pub(super) struct Shared {
     pub(super) config: RelayConfig,
     pub(super) shutdown: CancellationToken,
     pub(super) warnings: Warnings,
+    /// What the log hears of other processes' events.
+    pub(super) news: Signal,
     leading: AtomicUsize,
 }
 
@@ -89,11 +91,12 @@ pub(super) async fn run(relay: Relay, stop: CancellationToken) -> Result<(), Rel
     }
     let warnings = Warnings::new(readers.iter().map(|reader| reader.topics.clone()).collect());
     let leading = AtomicUsize::new(0);
-    let shared = Arc::new(Shared { log, source, config, shutdown: stop.clone(), warnings, leading });
+    let (news, shutdown) = (Signal::new(), stop.clone());
+    let shared = Arc::new(Shared { log, source, config, shutdown, warnings, news, leading });
 
     check(&shared).await?;
     // Also ends when no subscription is left.
-    let purging = stop.child_token();
+    let stop_beside = stop.child_token();
     let mut readers_running = JoinSet::new();
     for reader in readers {
         let shared = Arc::clone(&shared);
@@ -106,18 +109,26 @@ pub(super) async fn run(relay: Relay, stop: CancellationToken) -> Result<(), Rel
             ended
         });
     }
-    let mut purge_running = JoinSet::new();
+    let mut beside = JoinSet::new();
     let purge_shared = Arc::clone(&shared);
-    let stop_purging = purging.clone();
-    purge_running.spawn(async move { purge(&purge_shared, retention, &stop_purging).await });
+    let stop_purge = stop_beside.clone();
+    beside.spawn(async move { purge(&purge_shared, retention, &stop_purge).await });
+    let (watch_shared, stop_watching) = (Arc::clone(&shared), stop_beside.clone());
+    beside.spawn(async move {
+        let _ = stop_watching.run_until_cancelled(watch_shared.log.watch(&watch_shared.news)).await;
+    });
 
     let mut result = Ok(());
     while let Some(ended) = readers_running.join_next().await {
         let ended = ended.unwrap_or_else(|error| Err(RelayError::Panicked(error.to_string())));
         result = result.and(ended);
     }
-    purging.cancel();
-    while purge_running.join_next().await.is_some() {}
+    stop_beside.cancel();
+    while let Some(ended) = beside.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task beside the subscriptions panicked");
+        }
+    }
     result
 }
 

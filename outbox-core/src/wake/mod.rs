@@ -1,29 +1,32 @@
-//! The process-local signal from capture to relays: it saves a poll interval of latency and promises nothing.
+//! Signals that wake a relay before its poll interval ends: they save latency and promise nothing.
 //!
-//! One signal for the process: capture knows a connection, not which log it leads to, and a relay that is
-//! woken for nothing pays a few reads. It is a counter and not a bare notification, because a signal given
-//! between a relay's read and its wait must still end that wait.
+//! There are two, and both may come before the transaction they speak of is committed, so that a relay that is
+//! woken reads a few times more. One goes from capture to the relays of this process ([`captured`]): capture knows
+//! a connection, not which log it leads to, and a relay that is woken for nothing pays a few reads. The other
+//! comes from other processes, as far as the log can hear of them ([`EventLog::watch`](crate::log::EventLog::watch)).
+
+mod signal;
 
 use std::sync::LazyLock;
 
-use tokio::sync::watch;
+pub use signal::{Listener, Signal};
 
-static CAPTURED: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
+static CAPTURED: LazyLock<Signal> = LazyLock::new(Signal::new);
 
 /// Says that an event was captured in this process; its transaction may still be under way.
 pub fn captured() {
-    CAPTURED.send_modify(|count| *count = count.wrapping_add(1));
+    CAPTURED.send();
 }
 
 /// What listens for [`captured`].
 #[derive(Debug, Clone)]
-pub struct Captures(watch::Receiver<u64>);
+pub struct Captures(Listener);
 
 impl Captures {
     /// Listens from now on.
     #[must_use]
     pub fn listen() -> Self {
-        Self(CAPTURED.subscribe())
+        Self(CAPTURED.listen())
     }
 
     /// Waits for a signal that came after the last one this listener saw; one that is already there ends the
@@ -32,30 +35,6 @@ impl Captures {
     /// # Cancel safety
     /// Dropping the future loses no signal.
     pub async fn next(&mut self) {
-        // The sender is a static: it is never dropped, so this never errs.
-        let _ = self.0.changed().await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt as _;
-
-    use super::*;
-
-    #[test]
-    fn a_signal_between_read_and_wait_is_not_missed() {
-        let mut captures = Captures::listen();
-        captured();
-        assert!(captures.next().now_or_never().is_some());
-    }
-
-    #[test]
-    fn signals_before_the_listener_do_not_wake_it() {
-        captured();
-        // Another test of this process may signal in between; a listener of a private channel cannot.
-        let sender = watch::Sender::new(7);
-        let mut captures = Captures(sender.subscribe());
-        assert!(captures.next().now_or_never().is_none());
+        self.0.next().await;
     }
 }

@@ -87,6 +87,20 @@ async fn a_signal_from_capture_is_followed_by_several_reads() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn news_of_another_process_end_a_long_pause() {
+    let (log, publisher) = (log(), RecordingPublisher::new());
+    let config = RelayConfig { poll_max: Duration::from_secs(3_600), ..RelayConfig::default() };
+    let relay = spawn_with(&log, publisher.clone(), config);
+    sleep(Duration::from_secs(300)).await;
+    append(&log, 1, 1);
+    log.tell_news();
+    let told = Instant::now();
+    until("the event", || publisher.seqs().len() == 1).await;
+    assert!(told.elapsed() <= Duration::from_millis(20), "{:?}", told.elapsed());
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_drain_takes_few_statements() {
     let (log, publisher) = (log(), RecordingPublisher::new());
     append(&log, 50_000, 50_000);

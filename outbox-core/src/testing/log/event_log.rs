@@ -18,6 +18,7 @@ use crate::{
     message::{Message, Seq},
     progress::SeqRanges,
     publisher::Topics,
+    wake::Signal,
 };
 
 #[async_trait]
@@ -248,6 +249,14 @@ impl EventLog for MemoryLog {
         state.last = state.last.max(filled.last().unwrap_or_default());
         state.committed();
         Ok(filled)
+    }
+
+    async fn watch(&self, news: &Signal) {
+        let mut told = self.news.listen();
+        loop {
+            told.next().await;
+            news.send();
+        }
     }
 
     async fn purge(&self, request: PurgeRequest) -> Result<Purged, LogError> {

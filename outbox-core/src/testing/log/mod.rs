@@ -19,6 +19,7 @@ use crate::{
     event::NewEvent,
     log::{Hold, HoleProof},
     message::Seq,
+    wake::Signal,
 };
 
 /// An [`EventLog`](crate::log::EventLog) in memory. A clone is the same log.
@@ -39,13 +40,14 @@ use crate::{
 pub struct MemoryLog {
     proof: HoleProof,
     state: Arc<Mutex<State>>,
+    news: Signal,
 }
 
 impl MemoryLog {
     /// An empty log whose holes are forgotten by this proof.
     #[must_use]
     pub fn new(proof: HoleProof) -> Self {
-        Self { proof, state: Arc::new(Mutex::new(State::new())) }
+        Self { proof, state: Arc::new(Mutex::new(State::new())), news: Signal::new() }
     }
 
     /// Begins a transaction.
@@ -67,6 +69,11 @@ impl MemoryLog {
         let seq = writer.append(event);
         writer.commit();
         seq
+    }
+
+    /// Tells relays that another process may have stored an event.
+    pub fn tell_news(&self) {
+        self.news.send();
     }
 
     /// The database goes away (`true`): every statement errs; or it comes back.
