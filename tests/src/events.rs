@@ -58,8 +58,16 @@ pub fn seqs(text: &str) -> SeqRanges {
 /// # Errors
 /// What the log says.
 pub async fn read(log: &impl EventLog, position: Seq, unseen: &SeqRanges, limit: usize) -> Result<Page> {
-    let source: Arc<str> = "/orders".into();
-    Ok(log.read(ReadRequest { position, unseen, topics: &Topics::All, source: &source, limit }).await?)
+    let (source, subscription): (Arc<str>, _) = ("/orders".into(), subscription("reader"));
+    let request = ReadRequest {
+        subscription: &subscription,
+        position,
+        unseen,
+        topics: &Topics::All,
+        source: &source,
+        limit,
+    };
+    Ok(log.read(request).await?)
 }
 
 /// The numbers of a page's rows.

@@ -50,7 +50,7 @@ impl Reader {
             HoleProof::WriterList => self.closing.absence(),
             HoleProof::Tombstones { .. } => Absence::ProvesNothing,
         };
-        let request = self.progress.read_request(&Topics::All, &self.source, limit);
+        let request = self.progress.read_request(&self.name, &Topics::All, &self.source, limit);
         let page = self.log.read(request).await?;
         let absorbed = self.progress.absorb(page, limit, absence, 100_000)?;
         self.closing.absorbed(self.progress.unseen());

@@ -22,11 +22,12 @@ fn held(seq: Seq, state: HoldState, due: Due) -> Hold {
         attempts: 0,
         due,
         last_error: None,
+        replay: None,
     }
 }
 
 fn flush(previous_flush_no: i64, holds: Vec<HoldChange>) -> Flush {
-    Flush { position: 0, anchor: None, holes: seqs(""), previous_flush_no, holds }
+    Flush { position: 0, anchor: None, holes: seqs(""), previous_flush_no, holds, ..Flush::default() }
 }
 
 async fn stored(db: &DatabaseConnection) -> anyhow::Result<Vec<hold::Model>> {

@@ -40,7 +40,7 @@ async fn expire_lease(db: &DatabaseConnection) -> anyhow::Result<()> {
 }
 
 fn flush_to(position: Seq, anchor: Option<Uuid>, previous_flush_no: i64) -> Flush {
-    Flush { position, anchor, holes: seqs(""), previous_flush_no, holds: Vec::new() }
+    Flush { position, anchor, holes: seqs(""), previous_flush_no, ..Flush::default() }
 }
 
 on_each_database!(one_relay_leads_and_a_second_stands_by, async |test| {
@@ -54,8 +54,8 @@ on_each_database!(one_relay_leads_and_a_second_stands_by, async |test| {
         }
         other => panic!("expected the lease to be held, found {other:?}"),
     }
-    assert!(first.renew(&name, leader, LEASE * 2).await?);
-    assert!(!second.renew(&name, Owner::random(), LEASE).await?);
+    assert!(first.renew(&name, leader, LEASE * 2).await?.is_some());
+    assert!(!second.renew(&name, Owner::random(), LEASE).await?.is_some());
     match second.acquire(&name, Owner::random(), LEASE).await? {
         Acquired::Held { expires_in } => assert!(expires_in > LEASE, "renewed, found {expires_in:?}"),
         other => panic!("expected the lease to be held, found {other:?}"),
@@ -72,7 +72,7 @@ on_each_database!(a_released_lease_is_taken_over_at_once, async |test| {
     assert!(matches!(second.acquire(&name, Owner::random(), LEASE).await?, Acquired::Held { .. }));
     first.release(&name, leader).await?;
     assert!(matches!(second.acquire(&name, Owner::random(), LEASE).await?, Acquired::Leader(_)));
-    assert!(!first.renew(&name, leader, LEASE).await?, "it gave the lease up");
+    assert!(!first.renew(&name, leader, LEASE).await?.is_some(), "it gave the lease up");
     assert_eq!(row(&test.db).await?.epoch, 2);
     Ok(())
 });
@@ -86,7 +86,7 @@ on_each_database!(the_flush_of_a_leader_that_was_replaced_changes_nothing, async
     let leader = Owner::random();
     assert!(matches!(second.acquire(&name, leader, LEASE).await?, Acquired::Leader(_)));
 
-    assert!(!first.renew(&name, stale, LEASE).await?);
+    assert!(!first.renew(&name, stale, LEASE).await?.is_some());
     let flush = flush_to(event.seq, Some(event.id), 0);
     assert_eq!(first.flush(&name, stale, &flush).await?, Flushed::Fenced);
     first.report(&name, stale, SubscriptionState::BrokerDown, Some("stale")).await?;
@@ -129,6 +129,7 @@ on_each_database!(a_flush_that_meets_another_sessions_lock_is_not_stored_and_goe
         attempts: 1,
         due: Due::Never,
         last_error: None,
+        replay: None,
     };
     let with_hold = Flush { holds: vec![HoldChange::Insert(hold)], ..plain.clone() };
     let other = test.another_pool().await?.begin().await?;
@@ -172,7 +173,13 @@ on_each_database!(an_expired_lease_is_taken_over_with_the_stored_progress, async
     let Acquired::Leader(progress) = second.acquire(&name, Owner::random(), LEASE).await? else {
         panic!("expected to lead");
     };
-    let expected = StoredProgress { position: 5, anchor: Some(anchor.id), holes: seqs("1,3-4"), flush_no: 1 };
+    let expected = StoredProgress {
+        position: 5,
+        anchor: Some(anchor.id),
+        holes: seqs("1,3-4"),
+        flush_no: 1,
+        interventions: 0,
+    };
     assert_eq!(progress, expected);
     assert_eq!(numbers(&read(&second, 5, &progress.holes, 10).await?), [1, 3, 4]);
     Ok(())
@@ -183,7 +190,7 @@ on_each_database!(a_paused_subscription_is_led_by_nobody, async |test| {
     let name = subscription("sqs");
     let (leader, _) = lead(&log, &name).await?;
     run(&test.db, "UPDATE outbox_subscription SET state = 'paused'", []).await?;
-    assert!(!log.renew(&name, leader, LEASE).await?, "the leader is told when it renews");
+    assert!(!log.renew(&name, leader, LEASE).await?.is_some(), "the leader is told when it renews");
     log.report(&name, leader, SubscriptionState::Running, None).await?;
     assert_eq!(row(&test.db).await?.state, "paused", "a leader does not undo what an operator did");
     assert_eq!(log.acquire(&name, Owner::random(), LEASE).await?, Acquired::Paused);
@@ -222,7 +229,7 @@ on_each_database!(a_subscription_without_a_row_is_gone, async |test| {
     let (leader, _) = lead(&log, &name).await?;
     run(&test.db, "DELETE FROM outbox_subscription", []).await?;
     assert!(matches!(log.acquire(&name, Owner::random(), LEASE).await, Err(LogError::SubscriptionGone(_))));
-    assert!(!log.renew(&name, leader, LEASE).await?);
+    assert!(!log.renew(&name, leader, LEASE).await?.is_some());
     assert_eq!(log.flush(&name, leader, &flush_to(0, None, 0)).await?, Flushed::Fenced);
     Ok(())
 });
@@ -267,7 +274,7 @@ async fn a_frozen_flush_does_not_block_the_take_over(test: &TestDb) -> anyhow::R
     let (frozen, other) = (SeaOrmLog::new(test.db.clone()), SeaOrmLog::new(test.another_pool().await?));
     let name = subscription("sqs");
     let (leader, _) = lead(&frozen, &name).await?;
-    assert!(frozen.renew(&name, leader, lease).await?, "the sessions follow the shortest lease");
+    assert!(frozen.renew(&name, leader, lease).await?.is_some(), "the sessions follow the shortest lease");
 
     let flush = frozen.connection().await?.begin().await?;
     flush.execute_unprepared("UPDATE outbox_subscription SET flush_no = flush_no + 1").await?;

@@ -51,6 +51,7 @@ async fn another_schema_and_a_prefix_reach_every_statement_on_postgres() -> anyh
         attempts: 1,
         due: Due::After(Duration::ZERO),
         last_error: None,
+        replay: None,
     };
     for change in [HoldChange::Insert(held.clone()), HoldChange::Update(held.clone())] {
         let flush = reader.progress.to_flush(vec![change]);
@@ -64,7 +65,7 @@ async fn another_schema_and_a_prefix_reach_every_statement_on_postgres() -> anyh
     assert_eq!(hold::Entity::find().all(&test.db).await?.len(), 0);
 
     log.register(&subscription("late"), StartPoint::Now).await?;
-    assert!(log.renew(&reader.name, reader.owner, LEASE).await?);
+    assert!(log.renew(&reader.name, reader.owner, LEASE).await?.is_some());
     log.report(&reader.name, reader.owner, SubscriptionState::BrokerDown, Some("away")).await?;
     log.release(&reader.name, reader.owner).await?;
     // The subscription that began now has the number that was rolled back as a hole: it keeps what is above.

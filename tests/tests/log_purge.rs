@@ -59,6 +59,7 @@ async fn stands_at(log: &SeaOrmLog, name: &str, position: &event::Model, holes: 
         holes: seqs(holes),
         previous_flush_no: progress.flush_no,
         holds: Vec::new(),
+        ..Flush::default()
     };
     assert_eq!(log.flush(&name, leader, &flush).await?, Flushed::Stored);
     log.release(&name, leader).await?;
@@ -103,6 +104,7 @@ on_each_database!(a_hole_and_a_held_event_keep_what_is_above_them, async |test| 
         attempts: 5,
         due: Due::Never,
         last_error: None,
+        replay: None,
     };
     let flush = |holds| Flush {
         position: 10,
@@ -110,6 +112,7 @@ on_each_database!(a_hole_and_a_held_event_keep_what_is_above_them, async |test| 
         holes: progress.holes.clone(),
         previous_flush_no: progress.flush_no,
         holds,
+        ..Flush::default()
     };
     log.flush(&name, leader, &flush(vec![HoldChange::Insert(hold)])).await?;
     assert_eq!(log.purge(DAY).await?.floor, 3, "an operator may still want the dead one");
@@ -261,6 +264,7 @@ async fn a_long_purge_holds_up_no_leader(test: &TestDb) -> anyhow::Result<()> {
         holes: seqs(""),
         previous_flush_no: no,
         holds: Vec::new(),
+        ..Flush::default()
     };
     assert_eq!(log.flush(&name, leader, &flush(0)).await?, Flushed::Stored);
     hold_up_deletes(test).await?;
@@ -288,7 +292,7 @@ async fn a_long_purge_holds_up_no_leader(test: &TestDb) -> anyhow::Result<()> {
     .await;
     for no in 1..=3 {
         assert_eq!(log.flush(&name, leader, &flush(no)).await?, Flushed::Stored);
-        assert!(log.renew(&name, leader, Duration::from_secs(60)).await?);
+        assert!(log.renew(&name, leader, Duration::from_secs(60)).await?.is_some());
     }
     assert!(!purging.is_finished(), "purge was held up all the time");
     gate.execute_unprepared(match test.kind {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use outbox_core::{
-    log::{EventLog as _, ReadRequest, RowKind},
+    log::{EventLog as _, ReadRequest, RowKind, SubscriptionName},
     publisher::Topics,
 };
 use outbox_seaorm::{SeaOrmLog, tables::event};
@@ -119,7 +119,15 @@ on_each_database!(rows_of_other_topics_come_without_payload, async |test| {
     let tombstone =
         event::ActiveModel { topic: Set(String::new()), ..order_event("3", "") }.insert(&test.db).await?;
     let (source, no_holes): (Arc<str>, _) = ("/orders".into(), seqs(""));
-    let request = |topics| ReadRequest { position: 0, unseen: &no_holes, topics, source: &source, limit: 10 };
+    let subscription = SubscriptionName::new("reader")?;
+    let request = |topics| ReadRequest {
+        subscription: &subscription,
+        position: 0,
+        unseen: &no_holes,
+        topics,
+        source: &source,
+        limit: 10,
+    };
 
     let only_orders = Topics::Only(BTreeSet::from(["orders".into(), "payments".into()]));
     let rows = log.read(request(&only_orders)).await?.rows;

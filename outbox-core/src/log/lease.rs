@@ -97,6 +97,10 @@ pub struct StoredProgress {
     pub holes: SeqRanges,
     /// Number of the last flush.
     pub flush_no: i64,
+    /// How often an operator has changed something of the subscription: paused it, requeued or discarded a held
+    /// event, asked for a replay. A leader that sees another number than it began with ends its term in good
+    /// order, and the next begins from what is stored.
+    pub interventions: i64,
 }
 
 /// The answer to an attempt to lead.

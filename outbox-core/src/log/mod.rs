@@ -1,19 +1,25 @@
 //! The seam to the database: what the relay needs from the table of events and the row that holds
 //! a subscription's progress. `outbox-seaorm` implements it on three databases.
 
+mod description;
 mod error;
 mod flush;
+mod hold;
 mod lease;
 mod page;
 mod proof;
 mod purge;
+mod receipt;
+mod survey;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
+pub use description::{Description, Ordering};
 pub use error::LogError;
-pub use flush::{Due, Flush, Flushed, Hold, HoldChange, HoldState};
+pub use flush::{Flush, Flushed};
+pub use hold::{Due, Hold, HoldChange, HoldState, OrderKey, Stopped};
 pub use lease::{
     Acquired, MAX_SUBSCRIPTION_NAME_LEN, Owner, StartPoint, StoredProgress, SubscriptionName,
     SubscriptionNameError, SubscriptionState,
@@ -21,8 +27,10 @@ pub use lease::{
 pub use page::{Page, ReadRequest, Row, RowKind};
 pub use proof::{Barrier, HoleProof};
 pub use purge::{AfterRetention, PurgeRequest, Purged};
+pub use receipt::Receipt;
+pub use survey::{HoldCounts, Survey};
 
-use crate::{message::Message, progress::SeqRanges, wake::Signal};
+use crate::{message::Message, progress::SeqRanges, publisher::Topics, wake::Signal};
 
 /// An append-only log of events with one progress row per subscription.
 ///
@@ -55,7 +63,8 @@ pub trait EventLog: Send + Sync + 'static {
         lease: Duration,
     ) -> Result<Acquired, LogError>;
 
-    /// Prolongs the lease; `false` where `owner` does not hold it any more.
+    /// Prolongs the lease and gives the count of [interventions](StoredProgress::interventions); `None` where `owner`
+    /// does not hold the lease any more. A paused subscription's leader keeps it until it has ended in good order.
     ///
     /// # Errors
     /// Where the database is away.
@@ -64,7 +73,7 @@ pub trait EventLog: Send + Sync + 'static {
         subscription: &SubscriptionName,
         owner: Owner,
         lease: Duration,
-    ) -> Result<bool, LogError>;
+    ) -> Result<Option<i64>, LogError>;
 
     /// Gives the lease up, so that another relay takes over at once. Does nothing if it is not `owner`'s.
     ///
@@ -85,6 +94,17 @@ pub trait EventLog: Send + Sync + 'static {
         error: Option<&str>,
     ) -> Result<(), LogError>;
 
+    /// Stores what a leader tells of its subscription. Does nothing if the lease is not `owner`'s.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn describe(
+        &self,
+        subscription: &SubscriptionName,
+        owner: Owner,
+        description: &Description,
+    ) -> Result<(), LogError>;
+
     /// Reads, as one statement with one snapshot, the row at the position, the rows at the unseen holes
     /// and the rows after the position: one union ordered by seq with one limit.
     ///
@@ -92,7 +112,7 @@ pub trait EventLog: Send + Sync + 'static {
     /// Where the database is away.
     async fn read(&self, request: ReadRequest<'_>) -> Result<Page, LogError>;
 
-    /// Stores progress and holds in one transaction, fenced by the owner token, the flush number and the anchor.
+    /// Stores progress, holds, receipts and events of the relay's own in one transaction, fenced by the owner token, the flush number and the anchor.
     ///
     /// # Errors
     /// Where the database is away. The flush may then have been stored or not: reload before going on. Another
@@ -114,6 +134,43 @@ pub trait EventLog: Send + Sync + 'static {
         source: &Arc<str>,
         limit: usize,
     ) -> Result<Vec<(Hold, Message)>, LogError>;
+
+    /// The ordering keys that have events on hold, with what these are. Asked once in a term.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn stopped(&self, subscription: &SubscriptionName) -> Result<Vec<Stopped>, LogError>;
+
+    /// The first blocked events of each of these ordering keys, at most `each` of one, in order of seq. With fewer
+    /// than `each` of a key there are no more of it.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn blocked(
+        &self,
+        subscription: &SubscriptionName,
+        source: &Arc<str>,
+        aggregates: &[OrderKey],
+        each: usize,
+    ) -> Result<Vec<(Hold, Message)>, LogError>;
+
+    /// Puts events on hold, due now and outside of every order, whose acknowledgement is overdue by the database's
+    /// clock, and gives their consumers so much time again. Says how many. One that is on hold already is left alone.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    async fn resend_unacknowledged(
+        &self,
+        subscription: &SubscriptionName,
+        ack_within: Duration,
+        limit: usize,
+    ) -> Result<u64, LogError>;
+
+    /// Where a subscription stands, without counting the log: for gauges and for the status.
+    ///
+    /// # Errors
+    /// Where the database is away; [`LogError::SubscriptionGone`].
+    async fn survey(&self, subscription: &SubscriptionName, topics: &Topics) -> Result<Survey, LogError>;
 
     /// How long until the next held event is due; `None` where none is scheduled.
     ///

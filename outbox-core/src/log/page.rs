@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::SubscriptionName;
 use crate::{
     message::{Message, Seq},
     progress::SeqRanges,
@@ -14,6 +15,8 @@ use crate::{
 /// What to read.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadRequest<'a> {
+    /// Who reads.
+    pub subscription: &'a SubscriptionName,
     /// The highest seq that was read. Rows after it are wanted, and the row at it as the anchor.
     pub position: Seq,
     /// Seqs below the position at which no row was there when they were read.
@@ -34,6 +37,9 @@ pub struct Page {
     /// Rows at unseen holes and after the position, strictly ascending by seq. With as many rows as the
     /// limit, nothing is said of seqs above the last one.
     pub rows: Vec<Row>,
+    /// How often an operator has changed something of the subscription; `None` where the page has no row, not even
+    /// the anchor, to tell it by. See [`StoredProgress::interventions`](super::StoredProgress::interventions).
+    pub interventions: Option<i64>,
 }
 
 /// One row of the log.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Absence, SeqRanges};
 use crate::{
-    log::{Flush, HoldChange, Page, ReadRequest, RowKind, StoredProgress},
+    log::{Flush, HoldChange, Page, ReadRequest, RowKind, StoredProgress, SubscriptionName},
     message::{Message, Seq},
     publisher::Topics,
 };
@@ -22,6 +22,7 @@ pub struct Progress {
     /// Read, and neither published nor on hold.
     unsettled: SeqRanges,
     flush_no: i64,
+    interventions: i64,
 }
 
 /// The log is not the one that was read: the row at the position is gone or is another one.
@@ -63,6 +64,8 @@ pub struct Absorbed {
     pub more: bool,
     /// Whether rows were left because there are too many holes: reading waits until some close.
     pub at_hole_bound: bool,
+    /// Whether an operator has changed something of the subscription since the progress was loaded.
+    pub intervened: bool,
 }
 
 impl Progress {
@@ -70,19 +73,20 @@ impl Progress {
     /// again, and those that were read come back first, in order.
     #[must_use]
     pub fn load(stored: StoredProgress) -> Self {
-        let StoredProgress { position, anchor, holes, flush_no } = stored;
-        Self { position, anchor, unseen: holes, unsettled: SeqRanges::new(), flush_no }
+        let StoredProgress { position, anchor, holes, flush_no, interventions } = stored;
+        Self { position, anchor, unseen: holes, unsettled: SeqRanges::new(), flush_no, interventions }
     }
 
     /// What to read next.
     #[must_use]
     pub fn read_request<'a>(
         &'a self,
+        subscription: &'a SubscriptionName,
         topics: &'a Topics,
         source: &'a std::sync::Arc<str>,
         limit: usize,
     ) -> ReadRequest<'a> {
-        ReadRequest { position: self.position, unseen: &self.unseen, topics, source, limit }
+        ReadRequest { subscription, position: self.position, unseen: &self.unseen, topics, source, limit }
     }
 
     /// Takes in a page that was read with [`read_request`](Self::read_request) and `limit`.
@@ -101,7 +105,8 @@ impl Progress {
     ) -> Result<Absorbed, AnchorLost> {
         self.check_anchor(page.anchor)?;
 
-        let mut absorbed = Absorbed { more: page.rows.len() >= limit, ..Absorbed::default() };
+        let intervened = page.interventions.is_some_and(|count| count != self.interventions);
+        let mut absorbed = Absorbed { more: page.rows.len() >= limit, intervened, ..Absorbed::default() };
         let gone_upto = absence.upto();
         // Of seqs above this one the page says nothing.
         let mut covered = match page.rows.last() {
@@ -179,7 +184,14 @@ impl Progress {
     pub fn to_flush(&self, holds: Vec<HoldChange>) -> Flush {
         let mut holes = self.unseen.clone();
         holes.insert_all(&self.unsettled);
-        Flush { position: self.position, anchor: self.anchor, holes, previous_flush_no: self.flush_no, holds }
+        Flush {
+            position: self.position,
+            anchor: self.anchor,
+            holes,
+            previous_flush_no: self.flush_no,
+            holds,
+            ..Flush::default()
+        }
     }
 
     /// The flush was stored.

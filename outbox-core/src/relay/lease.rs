@@ -16,11 +16,13 @@ struct View {
     lost: bool,
     /// How many renewals erred: each one says that the database may be another one than it was.
     errors: u64,
+    /// What the last renewal said of operators' changes; `None` before the first.
+    interventions: Option<i64>,
 }
 
 impl View {
     fn granted(sent: Instant, length: Duration) -> Self {
-        Self { until: sent + length, lost: false, errors: 0 }
+        Self { until: sent + length, lost: false, errors: 0, interventions: None }
     }
 
     fn is_held(&self, now: Instant) -> bool {
@@ -71,6 +73,12 @@ impl Lease {
         std::mem::replace(&mut self.seen_errors, errors) != errors
     }
 
+    /// How often operators have changed something, as the last renewal says; `None` before the first.
+    #[allow(dead_code, reason = "its reader follows in the next change")]
+    pub(super) fn interventions(&self) -> Option<i64> {
+        self.view.borrow().interventions
+    }
+
     /// Waits until the lease is renewed, or a renewal errs, or it is lost.
     pub(super) async fn changed(&mut self) {
         if self.view.changed().await.is_err() {
@@ -112,8 +120,11 @@ async fn renew(
         let answer = tokio::time::timeout_at(limit, log.renew(subscription, owner, length)).await;
         let answer = answer.unwrap_or_else(|elapsed| Err(LogError::database(elapsed)));
         match answer {
-            Ok(true) => {
-                view.send_modify(|view| view.until = sent + length);
+            Ok(Some(interventions)) => {
+                view.send_modify(|view| {
+                    view.until = sent + length;
+                    view.interventions = Some(interventions);
+                });
                 next = sent + length / 3;
             }
             Err(error) if Instant::now() < until => {
@@ -121,7 +132,7 @@ async fn renew(
                 view.send_modify(|view| view.errors += 1);
                 next = Instant::now() + length / 20;
             }
-            Ok(false) | Err(_) => {
+            Ok(None) | Err(_) => {
                 view.send_modify(|view| view.lost = true);
                 return;
             }

@@ -19,7 +19,12 @@ impl Leader<'_> {
         let config = &self.shared.config;
         // Before the read is sent: a proof that is completed while it runs says nothing of it.
         let absence = self.holes.absence();
-        let request = self.progress.read_request(&self.reader.topics, &self.shared.source, config.page_size);
+        let request = self.progress.read_request(
+            &self.reader.name,
+            &self.reader.topics,
+            &self.shared.source,
+            config.page_size,
+        );
         let read = Self::while_leading(&self.lease, self.shared.log.read(request)).await?;
         let page = match read {
             Ok(page) => page,

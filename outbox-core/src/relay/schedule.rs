@@ -51,6 +51,7 @@ impl Schedule {
             attempts: 0,
             due: Due::At(until),
             last_error: None,
+            replay: None,
         })
     }
 

@@ -14,6 +14,6 @@ mod recording;
 mod scripted;
 
 pub use event::new_event;
-pub use log::{LogCounts, MemoryLog, MemoryWriter, StoredSubscription, TimeTravel};
+pub use log::{LogCounts, MemoryLog, MemoryWriter, StoredReceipt, StoredSubscription, TimeTravel};
 pub use recording::RecordingPublisher;
 pub use scripted::{Answer, ScriptedPublisher};

@@ -23,7 +23,7 @@ fn event(seq: Seq) -> Row {
 }
 
 fn page(anchor: Seq, rows: impl IntoIterator<Item = Row>) -> Page {
-    Page { anchor: (anchor > 0).then(|| id(anchor)), rows: rows.into_iter().collect() }
+    Page { anchor: (anchor > 0).then(|| id(anchor)), rows: rows.into_iter().collect(), interventions: None }
 }
 
 fn ranges(text: &str) -> SeqRanges {
@@ -59,7 +59,7 @@ fn a_lost_anchor_lets_nothing_of_the_page_in() {
     for found in [None, Some(id(99))] {
         let mut progress = having_read(&[2, 5]);
         let before = progress.clone();
-        let wrong = Page { anchor: found, rows: vec![event(6)] };
+        let wrong = Page { anchor: found, rows: vec![event(6)], interventions: None };
         let lost = progress.absorb(wrong, MANY, Absence::Proves, MANY).expect_err("another log");
         assert_eq!((lost.position, lost.expected, lost.found), (5, id(5), found));
         assert_eq!(progress, before);
@@ -72,7 +72,13 @@ fn stored_holes_are_the_unseen_and_the_unsettled_and_all_of_them_are_asked_for_a
     progress.settle([3]);
     let flush = progress.to_flush(Vec::new());
     assert_eq!((flush.position, flush.anchor, &flush.holes), (5, Some(id(5)), &ranges("1-2,4-5")));
-    let stored = StoredProgress { position: 5, anchor: flush.anchor, holes: flush.holes, flush_no: 1 };
+    let stored = StoredProgress {
+        position: 5,
+        anchor: flush.anchor,
+        holes: flush.holes,
+        flush_no: 1,
+        interventions: 0,
+    };
     let mut loaded = Progress::load(stored);
     assert_eq!(loaded.unseen(), &ranges("1-2,4-5"));
     let rows = page(5, [event(2), event(5), event(7)]);

@@ -113,7 +113,11 @@ impl World {
         let holes = unseen.iter().flat_map(|hole| self.rows.range(hole));
         let rows = holes.chain(self.rows.range(position + 1..)).take(limit);
         let anchor = self.rows.get(&position).map(|row| id(position, row.as_ref()));
-        Page { anchor, rows: rows.map(|(seq, event)| row(*seq, event.as_ref())).collect() }
+        Page {
+            anchor,
+            rows: rows.map(|(seq, event)| row(*seq, event.as_ref())).collect(),
+            interventions: None,
+        }
     }
 
     pub(crate) fn barrier(&self) -> Barrier {
@@ -153,6 +157,7 @@ impl World {
             anchor: flush.anchor,
             holes: flush.holes,
             flush_no: flush.previous_flush_no + 1,
+            ..StoredProgress::default()
         };
         self.durable_last = self.last;
         true

@@ -67,6 +67,7 @@ fn held(
             .map_err(|_| corrupt(format!("event {} was tried {attempts} times", message.seq)))?,
         due: Due::At(due_at),
         last_error: column(row, 15)?,
+        replay: None,
     };
     Ok((hold, message))
 }

@@ -96,6 +96,7 @@ async fn look(
         anchor: column(&row, 1)?,
         holes,
         flush_no: column(&row, 3)?,
+        interventions: 0,
     };
     let state: String = column(&row, 4)?;
     let remaining: i64 = column(&row, 5)?;
@@ -141,14 +142,14 @@ pub(super) async fn renew(
     subscription: &SubscriptionName,
     owner: Owner,
     lease: Duration,
-) -> Result<bool, LogError> {
+) -> Result<Option<i64>, LogError> {
     log.sessions.follow_lease(lease);
     let statement = log.sql.renew.with(&[
         ("name", subscription.as_str().into()),
         ("owner", owner.as_uuid().into()),
         ("lease", micros(lease).into()),
     ]);
-    Ok(log.sessions.execute(statement).await?.rows_affected() == 1)
+    Ok((log.sessions.execute(statement).await?.rows_affected() == 1).then_some(0))
 }
 
 pub(super) async fn release(

@@ -34,7 +34,7 @@ pub(super) async fn read(log: &Inner, request: ReadRequest<'_>) -> Result<Page, 
     };
     let found = log.sessions.all(statement).await?;
 
-    let mut page = Page { anchor: None, rows: Vec::with_capacity(found.len()) };
+    let mut page = Page { anchor: None, rows: Vec::with_capacity(found.len()), interventions: None };
     for row in &found {
         let row = EventRow::of(row)?;
         if row.seq == request.position {

@@ -37,7 +37,7 @@ impl MigrationTrait for Migration {
             manager.create_table(table).await?;
         }
         if !columns.indexes_come_with_tables() {
-            for mut index in hold_indexes().into_iter().chain([inbox_index()]) {
+            for mut index in hold_indexes().into_iter().chain([receipt_index(), inbox_index()]) {
                 manager.create_index(index.if_not_exists().take()).await?;
             }
         }
@@ -71,6 +71,11 @@ fn hold_indexes() -> [IndexCreateStatement; 2] {
         index(hold::Entity, "aggregate", &["subscription", "aggregate_type", "aggregate_id", "seq"]),
         index(hold::Entity, "due", &["subscription", "due_at"]),
     ]
+}
+
+/// What is not acknowledged, by when it should have been; also for the purge, which leaves those alone.
+fn receipt_index() -> IndexCreateStatement {
+    index(receipt::Entity, "ack_due", &["subscription", "ack_due_at", "seq"])
 }
 
 /// For the purge: the rows of a consumer by age.
@@ -196,6 +201,11 @@ impl Columns {
             .col(ColumnDef::new("state").string_len(20).not_null())
             .col(self.moment_now("state_since"))
             .col(ColumnDef::new("last_error").text())
+            .col(ColumnDef::new("interventions").big_integer().not_null().default(0))
+            .col(ColumnDef::new("leader").string_len(255))
+            .col(self.long_text("topics").null())
+            .col(self.long_text("skipped_topics").null())
+            .col(ColumnDef::new("ordering").string_len(20).not_null().default("aggregate"))
             .to_owned()
     }
 
@@ -211,6 +221,7 @@ impl Columns {
             .col(self.moment("due_at").null())
             .col(ColumnDef::new("last_error").text())
             .col(self.moment("first_failed_at").null())
+            .col(ColumnDef::new("replay").uuid())
             .primary_key(Index::create().col("subscription").col("seq"));
         if self.indexes_come_with_tables() {
             for mut index in hold_indexes() {
@@ -221,14 +232,19 @@ impl Columns {
     }
 
     fn receipt(&self) -> TableCreateStatement {
-        self.table(receipt::Entity)
+        let mut table = self.table(receipt::Entity);
+        table
             .col(ColumnDef::new("subscription").string_len(100).not_null())
             .col(ColumnDef::new("seq").big_integer().not_null())
             .col(ColumnDef::new("broker_id").string_len(255))
             .col(self.moment_now("dispatched_at"))
             .col(self.moment("acknowledged_at").null())
-            .primary_key(Index::create().col("subscription").col("seq"))
-            .to_owned()
+            .col(self.moment("ack_due_at").null())
+            .primary_key(Index::create().col("subscription").col("seq"));
+        if self.indexes_come_with_tables() {
+            table.index(&mut receipt_index());
+        }
+        table
     }
 
     fn audit(&self) -> TableCreateStatement {

@@ -15,9 +15,9 @@ pub struct Model {
     pub subscription: String,
     /// The event.
     pub seq: i64,
-    /// The kind of thing the event belongs to.
+    /// The kind of thing in whose order it stands: while it is held, it stops the later events there. NULL outside of every order.
     pub aggregate_type: Option<String>,
-    /// The id of the thing the event belongs to.
+    /// The id of the thing in whose order it stands.
     pub aggregate_id: Option<String>,
     /// `scheduled`, `retry`, `blocked` or `dead`.
     pub state: String,
@@ -29,6 +29,8 @@ pub struct Model {
     pub last_error: Option<String>,
     /// When it failed first, by the database's clock.
     pub first_failed_at: Option<DateTimeUtc>,
+    /// Set where an operator wants it to be processed again: part of the consumers' de-duplication key.
+    pub replay: Option<Uuid>,
 }
 
 /// The columns.
@@ -38,9 +40,9 @@ pub enum Column {
     Subscription,
     /// The event.
     Seq,
-    /// The kind of thing the event belongs to.
+    /// The kind of thing in whose order it stands: while it is held, it stops the later events there. NULL outside of every order.
     AggregateType,
-    /// The id of the thing the event belongs to.
+    /// The id of the thing in whose order it stands.
     AggregateId,
     /// `scheduled`, `retry`, `blocked` or `dead`.
     State,
@@ -52,6 +54,8 @@ pub enum Column {
     LastError,
     /// When it failed first, by the database's clock.
     FirstFailedAt,
+    /// Set where an operator wants it to be processed again: part of the consumers' de-duplication key.
+    Replay,
 }
 
 /// The primary key.
@@ -85,6 +89,7 @@ impl ColumnTrait for Column {
             Self::DueAt => crate::tables::timestamp().def().nullable(),
             Self::LastError => ColumnType::Text.def().nullable(),
             Self::FirstFailedAt => crate::tables::timestamp().def().nullable(),
+            Self::Replay => ColumnType::Uuid.def().nullable(),
         }
     }
 }

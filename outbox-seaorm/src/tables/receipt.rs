@@ -21,6 +21,8 @@ pub struct Model {
     pub dispatched_at: DateTimeUtc,
     /// When a consumer confirmed it.
     pub acknowledged_at: Option<DateTimeUtc>,
+    /// Until when a consumer is to confirm it, by the database's clock; NULL where that is not awaited, or done.
+    pub ack_due_at: Option<DateTimeUtc>,
 }
 
 /// The columns.
@@ -36,6 +38,8 @@ pub enum Column {
     DispatchedAt,
     /// When a consumer confirmed it.
     AcknowledgedAt,
+    /// Until when a consumer is to confirm it, by the database's clock; NULL where that is not awaited, or done.
+    AckDueAt,
 }
 
 /// The primary key.
@@ -65,6 +69,7 @@ impl ColumnTrait for Column {
             Self::BrokerId => ColumnType::string(Some(255)).def().nullable(),
             Self::DispatchedAt => crate::tables::timestamp().def(),
             Self::AcknowledgedAt => crate::tables::timestamp().def().nullable(),
+            Self::AckDueAt => crate::tables::timestamp().def().nullable(),
         }
     }
 }

@@ -33,6 +33,16 @@ pub struct Model {
     pub state_since: DateTimeUtc,
     /// What led to the state.
     pub last_error: Option<String>,
+    /// How often an operator has changed something of the subscription.
+    pub interventions: i64,
+    /// Which process led last: for people.
+    pub leader: Option<String>,
+    /// The topics that it takes, as a JSON list; NULL means all, or that nobody has led it yet.
+    pub topics: Option<String>,
+    /// Topics that it has met and does not take, as a JSON list.
+    pub skipped_topics: Option<String>,
+    /// `aggregate`, `total` or `none`.
+    pub ordering: String,
 }
 
 /// The columns.
@@ -60,6 +70,16 @@ pub enum Column {
     StateSince,
     /// What led to the state.
     LastError,
+    /// How often an operator has changed something of the subscription.
+    Interventions,
+    /// Which process led last: for people.
+    Leader,
+    /// The topics that it takes, as a JSON list; NULL means all, or that nobody has led it yet.
+    Topics,
+    /// Topics that it has met and does not take, as a JSON list.
+    SkippedTopics,
+    /// `aggregate`, `total` or `none`.
+    Ordering,
 }
 
 /// The primary key.
@@ -93,6 +113,11 @@ impl ColumnTrait for Column {
             Self::State => ColumnType::string(Some(20)).def(),
             Self::StateSince => crate::tables::timestamp().def(),
             Self::LastError => ColumnType::Text.def().nullable(),
+            Self::Interventions => ColumnType::BigInteger.def(),
+            Self::Leader => ColumnType::string(Some(255)).def().nullable(),
+            Self::Topics => crate::tables::long_text().def().nullable(),
+            Self::SkippedTopics => crate::tables::long_text().def().nullable(),
+            Self::Ordering => ColumnType::string(Some(20)).def(),
         }
     }
 }

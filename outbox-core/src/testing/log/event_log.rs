@@ -1,19 +1,23 @@
 //! The statements, as the relay sends them.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::{
     MemoryLog,
-    state::{Row as StoredRow, State, StoredSubscription},
+    state::{Row as StoredRow, State, StoredReceipt, StoredSubscription},
 };
 use crate::{
     log::{
-        Acquired, AfterRetention, Barrier, Due, EventLog, Flush, Flushed, Hold, HoldChange, HoldState,
-        HoleProof, LogError, Owner, Page, PurgeRequest, Purged, ReadRequest, Row, RowKind, StartPoint,
-        StoredProgress, SubscriptionName, SubscriptionState,
+        Acquired, AfterRetention, Barrier, Description, Due, EventLog, Flush, Flushed, Hold, HoldChange,
+        HoldCounts, HoldState, HoleProof, LogError, OrderKey, Owner, Page, PurgeRequest, Purged, ReadRequest,
+        Row, RowKind, StartPoint, Stopped, StoredProgress, SubscriptionName, SubscriptionState, Survey,
     },
     message::{Message, Seq},
     progress::SeqRanges,
@@ -38,7 +42,9 @@ impl EventLog for MemoryLog {
                 lease_until: Instant::now(),
                 state: SubscriptionState::Running,
                 last_error: None,
-                holds: std::collections::BTreeMap::new(),
+                holds: BTreeMap::new(),
+                receipts: BTreeMap::new(),
+                description: None,
             };
             state.subscriptions.insert(name.as_str().to_owned(), stored);
             state.committed();
@@ -75,7 +81,12 @@ impl EventLog for MemoryLog {
         Ok(Acquired::Leader(progress))
     }
 
-    async fn renew(&self, name: &SubscriptionName, owner: Owner, lease: Duration) -> Result<bool, LogError> {
+    async fn renew(
+        &self,
+        name: &SubscriptionName,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<Option<i64>, LogError> {
         if self.state().hangs_renewal() {
             std::future::pending::<()>().await;
         }
@@ -83,12 +94,13 @@ impl EventLog for MemoryLog {
         state.answer()?;
         state.counts.renewals += 1;
         let stored = state.stored(name)?;
-        let is_owner = stored.owner == Some(owner);
-        if is_owner {
-            stored.lease_until = Instant::now() + lease;
-            state.committed();
+        if stored.owner != Some(owner) {
+            return Ok(None);
         }
-        Ok(is_owner)
+        stored.lease_until = Instant::now() + lease;
+        let interventions = stored.progress.interventions;
+        state.committed();
+        Ok(Some(interventions))
     }
 
     async fn release(&self, name: &SubscriptionName, owner: Owner) -> Result<(), LogError> {
@@ -113,9 +125,26 @@ impl EventLog for MemoryLog {
         state.answer()?;
         state.counts.reports += 1;
         let stored = state.stored(name)?;
-        if stored.owner == Some(owner) {
+        if stored.owner == Some(owner) && stored.state != SubscriptionState::Paused {
             stored.state = reported;
             stored.last_error = error.map(str::to_owned);
+            state.committed();
+        }
+        Ok(())
+    }
+
+    async fn describe(
+        &self,
+        name: &SubscriptionName,
+        owner: Owner,
+        description: &Description,
+    ) -> Result<(), LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.descriptions += 1;
+        let stored = state.stored(name)?;
+        if stored.owner == Some(owner) {
+            stored.description = Some(description.clone());
             state.committed();
         }
         Ok(())
@@ -132,7 +161,9 @@ impl EventLog for MemoryLog {
             .take(request.limit)
             .map(|(seq, row)| state.row(*seq, row, request.topics, request.source))
             .collect();
-        Ok(Page { anchor: state.rows.get(&request.position).map(|row| row.id), rows })
+        let anchor = state.rows.get(&request.position).map(|row| row.id);
+        let stored = state.subscriptions.get(request.subscription.as_str());
+        Ok(Page { anchor, rows, interventions: stored.map(|stored| stored.progress.interventions) })
     }
 
     async fn flush(&self, name: &SubscriptionName, owner: Owner, flush: &Flush) -> Result<Flushed, LogError> {
@@ -156,6 +187,7 @@ impl EventLog for MemoryLog {
             anchor: flush.anchor,
             holes: flush.holes.clone(),
             flush_no: flush.previous_flush_no + 1,
+            interventions: stored.progress.interventions,
         };
         for change in &flush.holds {
             match change {
@@ -171,6 +203,14 @@ impl EventLog for MemoryLog {
                     stored.holds.remove(seq);
                 }
             }
+        }
+        for receipt in &flush.receipts {
+            let ack_due = receipt.ack_within.map(|within| now + within);
+            stored.receipts.insert(receipt.seq, StoredReceipt { receipt: receipt.clone(), ack_due });
+        }
+        for event in &flush.captured {
+            let seq = state.draw();
+            state.rows.insert(seq, StoredRow::new(event.clone()));
         }
         state.committed();
         if let Some(left) = state.flush_answers_to_lose.checked_sub(1) {
@@ -195,11 +235,112 @@ impl EventLog for MemoryLog {
         Ok(held
             .into_iter()
             .filter_map(|hold| {
-                let message = state.message(hold.seq, state.rows.get(&hold.seq)?, source)?;
+                let message = state.held_message(&hold, source)?;
                 Some((hold, message))
             })
             .take(limit)
             .collect())
+    }
+
+    async fn stopped(&self, name: &SubscriptionName) -> Result<Vec<Stopped>, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.blocked += 1;
+        let mut stopped: BTreeMap<OrderKey, Stopped> = BTreeMap::new();
+        for hold in state.stored(name)?.holds.values() {
+            let Some(aggregate) = hold.aggregate.clone() else { continue };
+            let entry = stopped.entry(aggregate.clone()).or_insert(Stopped {
+                aggregate,
+                retries: false,
+                dead: false,
+                blocked: false,
+            });
+            match hold.state {
+                HoldState::Retry => entry.retries = true,
+                HoldState::Dead => entry.dead = true,
+                HoldState::Blocked => entry.blocked = true,
+                HoldState::Scheduled => {}
+            }
+        }
+        Ok(stopped.into_values().collect())
+    }
+
+    async fn blocked(
+        &self,
+        name: &SubscriptionName,
+        source: &Arc<str>,
+        aggregates: &[OrderKey],
+        each: usize,
+    ) -> Result<Vec<(Hold, Message)>, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.blocked += 1;
+        let mut found: BTreeMap<&OrderKey, usize> = aggregates.iter().map(|key| (key, 0)).collect();
+        let mut blocked = Vec::new();
+        for hold in state.stored(name)?.holds.values() {
+            if hold.state == HoldState::Blocked
+                && let Some(count) = hold.aggregate.as_ref().and_then(|key| found.get_mut(key))
+                && *count < each
+            {
+                *count += 1;
+                blocked.push(hold.clone());
+            }
+        }
+        Ok(blocked
+            .into_iter()
+            .filter_map(|hold| {
+                let message = state.held_message(&hold, source)?;
+                Some((hold, message))
+            })
+            .collect())
+    }
+
+    async fn resend_unacknowledged(
+        &self,
+        name: &SubscriptionName,
+        ack_within: Duration,
+        limit: usize,
+    ) -> Result<u64, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        let now = state.now();
+        let StoredSubscription { receipts, holds, .. } = state.stored(name)?;
+        let overdue = receipts.iter_mut().filter(|(_, stored)| stored.ack_due.is_some_and(|due| due <= now));
+        let mut count = 0;
+        for (seq, stored) in overdue.take(limit) {
+            stored.ack_due = Some(now + ack_within);
+            if let std::collections::btree_map::Entry::Vacant(free) = holds.entry(*seq) {
+                free.insert(due_now(*seq, HoldState::Scheduled, now));
+                count += 1;
+            }
+        }
+        state.committed();
+        Ok(count)
+    }
+
+    async fn survey(&self, name: &SubscriptionName, topics: &Topics) -> Result<Survey, LogError> {
+        let mut state = self.state();
+        state.answer()?;
+        state.counts.surveys += 1;
+        let last = state.last;
+        let stored = state.stored(name)?.clone();
+        let StoredProgress { position, holes, .. } = stored.progress;
+        let unsettled = holes.iter().flat_map(|hole| state.rows.range(hole));
+        let oldest_pending = unsettled
+            .chain(state.rows.range(position + 1..))
+            .filter(|(_, row)| {
+                row.event.as_ref().is_some_and(|event| crate::relay::takes(topics, &event.topic))
+            })
+            .map(|(_, row)| row.age())
+            .next();
+        let count = |wanted| stored.holds.values().filter(|hold| hold.state == wanted).count() as u64;
+        let holds = HoldCounts {
+            scheduled: count(HoldState::Scheduled),
+            retry: count(HoldState::Retry),
+            blocked: count(HoldState::Blocked),
+            dead: count(HoldState::Dead),
+        };
+        Ok(Survey { last, position, holes: holes.count(), oldest_pending, holds })
     }
 
     async fn next_due(&self, name: &SubscriptionName) -> Result<Option<Duration>, LogError> {
@@ -314,7 +455,7 @@ impl State {
             holes.remove(seq);
         }
         let anchor = self.rows.get(&position).map(|row| row.id);
-        StoredProgress { position, anchor, holes, flush_no: 0 }
+        StoredProgress { position, anchor, holes, ..StoredProgress::default() }
     }
 
     fn row(&self, seq: Seq, row: &StoredRow, topics: &Topics, source: &Arc<str>) -> Row {
@@ -332,6 +473,11 @@ impl State {
             },
         };
         Row { seq, id: row.id, kind }
+    }
+
+    fn held_message(&self, hold: &Hold, source: &Arc<str>) -> Option<Message> {
+        let message = self.message(hold.seq, self.rows.get(&hold.seq)?, source)?;
+        Some(Message { replay: hold.replay, ..message })
     }
 
     fn message(&self, seq: Seq, row: &StoredRow, source: &Arc<str>) -> Option<Message> {
@@ -355,11 +501,12 @@ impl State {
 }
 
 impl StoredSubscription {
-    /// The lowest seq that must stay: the anchor, a hole or a held event.
+    /// The lowest seq that must stay: the anchor, a hole, a held event or one whose acknowledgement is awaited.
     fn first_needed(&self) -> Seq {
         let hole = self.progress.holes.first();
         let held = self.holds.keys().next().copied();
-        [hole, held].into_iter().flatten().fold(self.progress.position, Seq::min)
+        let awaited = self.receipts.iter().find(|(_, stored)| stored.ack_due.is_some()).map(|(seq, _)| *seq);
+        [hole, held, awaited].into_iter().flatten().fold(self.progress.position, Seq::min)
     }
 }
 
@@ -370,6 +517,11 @@ fn dated(hold: &Hold, now: chrono::DateTime<chrono::Utc>) -> Hold {
         due => due,
     };
     Hold { due, ..hold.clone() }
+}
+
+/// A hold outside of every order that may go at once.
+pub(super) fn due_now(seq: Seq, state: HoldState, now: chrono::DateTime<chrono::Utc>) -> Hold {
+    Hold { seq, aggregate: None, state, attempts: 0, due: Due::At(now), last_error: None, replay: None }
 }
 
 fn due_at(hold: &Hold) -> Option<chrono::DateTime<chrono::Utc>> {

@@ -1,6 +1,7 @@
 //! A log in memory, whose database does on command what real ones do at the worst moment.
 
 mod event_log;
+mod operator;
 mod state;
 mod writer;
 
@@ -11,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-pub use state::{LogCounts, StoredSubscription, TimeTravel};
+pub use state::{LogCounts, StoredReceipt, StoredSubscription, TimeTravel};
 use state::{Row, State};
 pub use writer::MemoryWriter;
 

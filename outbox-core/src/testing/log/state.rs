@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     event::NewEvent,
-    log::{Hold, LogError, Owner, StoredProgress, SubscriptionName, SubscriptionState},
+    log::{Description, Hold, LogError, Owner, Receipt, StoredProgress, SubscriptionName, SubscriptionState},
     message::Seq,
 };
 
@@ -33,6 +33,12 @@ pub struct LogCounts {
     pub fills: u64,
     /// Questions for due events.
     pub due: u64,
+    /// Questions for blocked events, and for what is stopped.
+    pub blocked: u64,
+    /// Surveys.
+    pub surveys: u64,
+    /// Descriptions stored.
+    pub descriptions: u64,
 }
 
 /// What is stored of a subscription.
@@ -50,6 +56,19 @@ pub struct StoredSubscription {
     pub last_error: Option<String>,
     /// Its held events.
     pub holds: BTreeMap<Seq, Hold>,
+    /// Its receipts, and whether each was acknowledged.
+    pub receipts: BTreeMap<Seq, StoredReceipt>,
+    /// What its leader tells of it.
+    pub description: Option<Description>,
+}
+
+/// A receipt as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredReceipt {
+    /// What the leader stored.
+    pub receipt: Receipt,
+    /// Until when its acknowledgement is awaited; `None` where it is not, or has come.
+    pub ack_due: Option<DateTime<Utc>>,
 }
 
 /// All that was committed at some time.
