@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::message::Seq;
 
 /// How many events are on hold, by state.
@@ -20,6 +22,8 @@ pub struct HoldCounts {
 /// Where a subscription stands in its log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Survey {
+    /// The time by the database's clock, read in the same statement: what the lag of an event is measured by.
+    pub now: DateTime<Utc>,
     /// The last number that the log gave out.
     pub last: Seq,
     /// The highest seq that the subscription has stored as read.

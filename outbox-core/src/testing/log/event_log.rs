@@ -340,7 +340,7 @@ impl EventLog for MemoryLog {
             blocked: count(HoldState::Blocked),
             dead: count(HoldState::Dead),
         };
-        Ok(Survey { last, position, holes: holes.count(), oldest_pending, holds })
+        Ok(Survey { now: state.now(), last, position, holes: holes.count(), oldest_pending, holds })
     }
 
     async fn next_due(&self, name: &SubscriptionName) -> Result<Option<Duration>, LogError> {
