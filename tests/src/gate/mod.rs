@@ -1,4 +1,5 @@
-//! A door on loopback in front of a server: closed, the server is away for those who come through it.
+//! A door on loopback in front of a server: closed, the server is away for those who come through it. It is also the
+//! stable address of a server that is replaced by another.
 
 use std::net::SocketAddr;
 
@@ -15,9 +16,17 @@ use tokio::{
 #[derive(Debug)]
 pub struct Gate {
     address: SocketAddr,
-    closed: watch::Sender<bool>,
+    course: watch::Sender<Course>,
     /// Ends with the gate.
     _door: JoinSet<()>,
+}
+
+/// Where connections go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Course {
+    /// As host:port.
+    server: String,
+    closed: bool,
 }
 
 impl Gate {
@@ -26,14 +35,18 @@ impl Gate {
     /// # Errors
     /// Where no port can be had, or the URL names no host and port.
     pub async fn in_front_of(server: &str) -> Result<Self> {
-        let (_, rest) = server.split_once("://").context("expected a URL")?;
-        let server = rest.split('/').next().context("expected host:port")?.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (closed, is_closed) = watch::channel(false);
+        let (course, current) = watch::channel(Course { server: host_and_port(server)?, closed: false });
         let mut door = JoinSet::new();
-        door.spawn(keep(listener, server, is_closed));
-        Ok(Self { address, closed, _door: door })
+        door.spawn(keep(listener, current));
+        Ok(Self { address, course, _door: door })
+    }
+
+    /// The host and port to connect to instead of the server's.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where to connect to instead of the server.
@@ -44,26 +57,42 @@ impl Gate {
 
     /// Opens or closes it.
     pub fn set_closed(&self, closed: bool) {
-        self.closed.send_replace(closed);
+        self.course.send_modify(|course| course.closed = closed);
+    }
+
+    /// Leads to another server from now on, an URL as above, and opens it. Connections to the one before are cut.
+    ///
+    /// # Errors
+    /// Where the URL names no host and port.
+    pub fn lead_to(&self, server: &str) -> Result<()> {
+        self.course.send_replace(Course { server: host_and_port(server)?, closed: false });
+        Ok(())
     }
 }
 
-async fn keep(listener: TcpListener, server: String, is_closed: watch::Receiver<bool>) {
+fn host_and_port(url: &str) -> Result<String> {
+    let (_, rest) = url.split_once("://").context("expected a URL")?;
+    let server = rest.split('/').next().context("expected host:port")?;
+    Ok(server.rsplit('@').next().unwrap_or(server).to_owned())
+}
+
+async fn keep(listener: TcpListener, course: watch::Receiver<Course>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
-        connections.spawn(pass(client, server.clone(), is_closed.clone()));
+        connections.spawn(pass(client, course.clone()));
     }
 }
 
-async fn pass(mut client: TcpStream, server: String, mut is_closed: watch::Receiver<bool>) {
-    if *is_closed.borrow() {
+async fn pass(mut client: TcpStream, mut course: watch::Receiver<Course>) {
+    let begun = course.borrow().clone();
+    if begun.closed {
         return;
     }
-    let Ok(mut server) = TcpStream::connect(&server).await else { return };
+    let Ok(mut server) = TcpStream::connect(&begun.server).await else { return };
     select! {
         // Both ends see a connection that breaks.
-        _ = is_closed.wait_for(|closed| *closed) => {}
+        _ = course.wait_for(|course| *course != begun) => {}
         _ = copy_bidirectional(&mut client, &mut server) => {}
     }
 }
