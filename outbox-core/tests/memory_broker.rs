@@ -5,7 +5,7 @@ use std::time::Duration;
 use outbox_core::{
     memory::{BrokerConfig, Depth, Faults, MemoryBroker},
     message::Message,
-    publisher::{Outcome, Publisher},
+    publisher::{Outcome, Publisher, PublisherHealth},
     source::{Incoming, Source},
     wire::Encoded,
 };
@@ -261,4 +261,17 @@ async fn an_answer_that_is_lost_leaves_the_messages_stored() {
     let outcomes = broker.publisher().publish(&messages(4)).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Failed { .. })));
     assert_eq!(broker.depth(QUEUE).ready, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_tells_of_a_broker_that_is_away_and_of_a_full_queue() {
+    let broker = MemoryBroker::with_config(BrokerConfig { capacity: 2, ..BrokerConfig::default() });
+    let publisher = broker.publisher().route("orders", QUEUE);
+    assert_eq!(publisher.health().await, PublisherHealth::Healthy);
+    broker.set_away(true);
+    assert!(publisher.health().await.is_unhealthy());
+    broker.set_away(false);
+    broker.publisher().publish(&messages(2)).await;
+    let full = publisher.health().await;
+    assert!(matches!(&full, PublisherHealth::Unhealthy { reason } if reason.contains(QUEUE)), "{full:?}");
 }

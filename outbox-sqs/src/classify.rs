@@ -123,6 +123,11 @@ impl Kind {
     }
 }
 
+/// Whether a code says that who asks is known but may not do this.
+pub(crate) fn is_permission(code: &str) -> bool {
+    matches!(bare(code), "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "NotAuthorized")
+}
+
 /// The code without the name spaces that the two protocols put before it.
 fn bare(code: &str) -> &str {
     let code = code.rsplit_once('#').map_or(code, |(_, code)| code);

@@ -2,12 +2,21 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use aws_sdk_sqs::{Client, types::QueueAttributeName};
+use aws_sdk_sqs::{
+    Client, config::retry::RetryConfig, error::ProvideErrorMetadata as _, types::QueueAttributeName,
+};
+use outbox_core::publisher::PublisherHealth;
 
-use crate::{classify::Kind, fault::Fault};
+use crate::{
+    classify::{Kind, is_permission},
+    fault::{Fault, chain},
+};
 
 /// How long the check at start waits for an answer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a question after a queue's health waits for an answer: shorter than a probe's own patience.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The URL of a queue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +73,48 @@ impl QueueUrl {
                 Ok(())
             }
         }
+    }
+
+    /// Asks once whether the queue is there now, in a request that changes nothing. The words of SQS itself are left out:
+    /// what it says of a signature repeats parts of the request.
+    pub(crate) async fn health(&self, client: &Client) -> PublisherHealth {
+        let once = aws_sdk_sqs::Config::builder().retry_config(RetryConfig::disabled());
+        let request = client
+            .get_queue_attributes()
+            .queue_url(self.as_str())
+            .attribute_names(QueueAttributeName::QueueArn)
+            .customize()
+            .config_override(once);
+        let name = self.name();
+        let error = match tokio::time::timeout(HEALTH_TIMEOUT, request.send()).await {
+            Ok(Ok(_)) => return PublisherHealth::Healthy,
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let reason = format_args!("queue `{name}`: SQS did not answer within {HEALTH_TIMEOUT:?}");
+                return PublisherHealth::unhealthy(reason);
+            }
+        };
+        let Some(answer) = error.raw_response().filter(|_| error.as_service_error().is_some()) else {
+            return PublisherHealth::unhealthy(format_args!("queue `{name}`: {}", chain(&error)));
+        };
+        match error.code() {
+            // Sending may be allowed where asking is not.
+            Some(code) if is_permission(code) => PublisherHealth::Unknown,
+            // It is there, and busy.
+            Some(code) if Kind::of_code(code) == Kind::Throttled => PublisherHealth::Healthy,
+            Some(code) => PublisherHealth::unhealthy(format_args!("queue `{name}`: SQS answered {code}")),
+            None => {
+                let status = answer.status().as_u16();
+                PublisherHealth::unhealthy(format_args!(
+                    "queue `{name}`: an answer with status {status} that is not SQS's"
+                ))
+            }
+        }
+    }
+
+    /// The last part of the URL.
+    fn name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&*self.0, |(_, name)| name)
     }
 
     /// An attribute of the queue.

@@ -9,13 +9,12 @@ use tokio::{
 };
 
 use super::{
-    MemoryBroker,
+    Depth, MemoryBroker,
     awaited::{End, Key},
-    queue::Queue,
 };
 use crate::{
     message::Message,
-    publisher::{Outcome, Publisher, Topics},
+    publisher::{Outcome, Publisher, PublisherHealth, Topics},
     wire::partition_key,
 };
 
@@ -79,7 +78,7 @@ impl MemoryPublisher {
             if let Some(end) = key.and_then(|key| stored.join_awaited(key)) {
                 return Sent::Awaited(end);
             }
-            if is_full(stored, capacity) {
+            if is_full(stored.depth(), capacity) {
                 let reason = format_args!("queue `{queue}` is full with {capacity} messages");
                 return Sent::Settled(Outcome::unavailable(reason));
             }
@@ -124,8 +123,7 @@ impl MemoryPublisher {
     }
 }
 
-fn is_full(queue: &Queue, capacity: usize) -> bool {
-    let depth = queue.depth();
+fn is_full(depth: Depth, capacity: usize) -> bool {
     depth.total() + depth.dead >= capacity
 }
 
@@ -158,5 +156,19 @@ impl Publisher for MemoryPublisher {
 
     fn topics(&self) -> Topics {
         if self.routes.is_empty() { Topics::All } else { Topics::Only(self.routes.keys().cloned().collect()) }
+    }
+
+    /// The broker is there, and no queue of a route is full.
+    async fn health(&self) -> PublisherHealth {
+        if self.broker.is_away() {
+            return PublisherHealth::unhealthy("the broker is away on purpose");
+        }
+        let capacity = self.broker.config().capacity;
+        match self.routes.values().find(|queue| is_full(self.broker.depth(queue), capacity)) {
+            None => PublisherHealth::Healthy,
+            Some(queue) => {
+                PublisherHealth::unhealthy(format_args!("queue `{queue}` is full with {capacity} messages"))
+            }
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! The adapter to a broker.
 
+mod health;
 mod outcome;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
+pub use health::{PublisherHealth, PublisherReport};
 pub use outcome::Outcome;
 
 use crate::message::Message;
@@ -101,6 +103,15 @@ pub trait Publisher: Send + Sync + 'static {
     fn topics(&self) -> Topics {
         Topics::All
     }
+
+    /// Whether it could publish now, for a readiness endpoint: one cheap question to the broker, within a few seconds,
+    /// that stores nothing there. No relay decides by it. Default: it cannot be told.
+    ///
+    /// # Cancel safety
+    /// The caller drops the future when its own time is up.
+    async fn health(&self) -> PublisherHealth {
+        PublisherHealth::Unknown
+    }
 }
 
 #[async_trait]
@@ -125,5 +136,8 @@ impl<P: Publisher + ?Sized> Publisher for Arc<P> {
     }
     fn topics(&self) -> Topics {
         (**self).topics()
+    }
+    async fn health(&self) -> PublisherHealth {
+        (**self).health().await
     }
 }

@@ -3,7 +3,7 @@
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::RelayError;
+use super::{Publishers, RelayError};
 
 /// A relay that runs in a task of its own. Dropping the handle stops it gracefully, without waiting.
 #[derive(Debug)]
@@ -11,11 +11,22 @@ use super::RelayError;
 pub struct RelayHandle {
     stop: DropGuard,
     task: JoinHandle<Result<(), RelayError>>,
+    publishers: Publishers,
 }
 
 impl RelayHandle {
-    pub(super) fn new(stop: CancellationToken, task: JoinHandle<Result<(), RelayError>>) -> Self {
-        Self { stop: stop.drop_guard(), task }
+    pub(super) fn new(
+        stop: CancellationToken,
+        task: JoinHandle<Result<(), RelayError>>,
+        publishers: Publishers,
+    ) -> Self {
+        Self { stop: stop.drop_guard(), task, publishers }
+    }
+
+    /// The publishers, to ask them how they are. Cloned, they can be asked from elsewhere.
+    #[must_use]
+    pub fn publishers(&self) -> &Publishers {
+        &self.publishers
     }
 
     /// Whether it has ended; [`join`](Self::join) then says why.
@@ -37,7 +48,7 @@ impl RelayHandle {
     /// # Errors
     /// What ended it before.
     pub async fn stop(self) -> Result<(), RelayError> {
-        let Self { stop, task } = self;
+        let Self { stop, task, .. } = self;
         stop.disarm().cancel();
         ended(task.await)
     }

@@ -30,6 +30,7 @@ mod outage;
 mod plan;
 mod poll;
 mod publish;
+mod publishers;
 mod purge;
 mod read;
 mod run;
@@ -47,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::{ConfigError, RelayConfig, Retention};
 pub use error::RelayError;
 pub use handle::RelayHandle;
+pub use publishers::Publishers;
 pub use source_uri::SourceUriError;
 pub use subscription::Subscription;
 
@@ -104,6 +106,12 @@ impl Relay {
         self
     }
 
+    /// Its publishers, to ask them how they are while it runs.
+    pub fn publishers(&self) -> Publishers {
+        let each = self.subscriptions.iter();
+        Publishers::new(each.map(|subscription| subscription.publisher()))
+    }
+
     /// Runs until `shutdown` is ready; then waits for what is being published, stores progress and hands its
     /// leases over.
     ///
@@ -133,9 +141,9 @@ impl Relay {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn spawn(self) -> RelayHandle {
-        let stop = CancellationToken::new();
+        let (stop, publishers) = (CancellationToken::new(), self.publishers());
         let task = tokio::spawn(run::run(self, stop.clone()));
-        RelayHandle::new(stop, task)
+        RelayHandle::new(stop, task, publishers)
     }
 }
 

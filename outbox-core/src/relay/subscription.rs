@@ -38,6 +38,11 @@ impl Subscription {
         self
     }
 
+    /// Its name with its publisher.
+    pub(super) fn publisher(&self) -> (String, Arc<dyn Publisher>) {
+        (self.name.clone(), Arc::clone(&self.publisher))
+    }
+
     /// Checks it.
     pub(super) fn build(self) -> Result<Reader, RelayError> {
         let name = SubscriptionName::new(&self.name)?;

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use super::RecordingPublisher;
 use crate::{
     message::{Message, Seq},
-    publisher::{Outcome, Publisher, Topics},
+    publisher::{Outcome, Publisher, PublisherHealth, Topics},
 };
 
 /// What becomes of one batch.
@@ -73,6 +73,7 @@ pub struct ScriptedPublisher {
 
 #[derive(Debug)]
 struct Script {
+    health: Option<PublisherHealth>,
     next: VecDeque<Answer>,
     standing: Answer,
 }
@@ -82,7 +83,11 @@ impl ScriptedPublisher {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            script: Arc::new(Mutex::new(Script { next: VecDeque::new(), standing: Answer::Publish })),
+            script: Arc::new(Mutex::new(Script {
+                health: Some(PublisherHealth::Healthy),
+                next: VecDeque::new(),
+                standing: Answer::Publish,
+            })),
             published: RecordingPublisher::new(),
             calls: Arc::default(),
             max_batch: 100,
@@ -121,6 +126,12 @@ impl ScriptedPublisher {
     /// Changes the answer to all batches after the script.
     pub fn always(&self, answer: Answer) -> &Self {
         self.script().standing = answer;
+        self
+    }
+
+    /// Changes what it says of its health, at first [`PublisherHealth::Healthy`]; with `None` it never answers.
+    pub fn say_health(&self, health: Option<PublisherHealth>) -> &Self {
+        self.script().health = health;
         self
     }
 
@@ -199,5 +210,13 @@ impl Publisher for ScriptedPublisher {
 
     fn topics(&self) -> Topics {
         self.topics.clone()
+    }
+
+    async fn health(&self) -> PublisherHealth {
+        let health = self.script().health.clone();
+        match health {
+            Some(health) => health,
+            None => std::future::pending().await,
+        }
     }
 }

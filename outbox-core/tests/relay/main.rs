@@ -4,6 +4,7 @@ mod holes;
 mod leadership;
 mod order;
 mod outage;
+mod publishers;
 mod random;
 mod schedule;
 mod start;

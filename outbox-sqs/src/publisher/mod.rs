@@ -16,7 +16,7 @@ use aws_sdk_sqs::Client;
 use futures_util::future::join_all;
 use outbox_core::{
     message::Message,
-    publisher::{Outcome, Publisher, PublisherError, Topics},
+    publisher::{Outcome, Publisher, PublisherError, PublisherHealth, Topics},
     wire::WireFormat,
 };
 use tokio::{sync::Semaphore, time::Instant};
@@ -197,6 +197,14 @@ impl Publisher for SqsPublisher {
 
     fn topics(&self) -> Topics {
         Topics::Only(self.routes.keys().cloned().collect())
+    }
+
+    /// Asks each queue once, with `GetQueueAttributes`. Credentials that may send
+    /// but not ask leave the answer open.
+    async fn health(&self) -> PublisherHealth {
+        let queues: BTreeSet<&QueueUrl> = self.routes.values().collect();
+        let asked = join_all(queues.into_iter().map(|queue| queue.health(&self.client))).await;
+        asked.into_iter().reduce(PublisherHealth::and).unwrap_or_default()
     }
 }
 

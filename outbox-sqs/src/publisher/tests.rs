@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_sqs::config::{Credentials, IdentityCache};
+use aws_smithy_http_client::test_util::NeverClient;
 use outbox_core::message::names;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -377,4 +378,50 @@ async fn settings_that_cannot_work_are_refused_at_start_by_name() {
         assert!(error.contains(expected), "{error}");
     }
     assert_eq!(requests.count(), 0);
+}
+
+#[tokio::test]
+async fn one_queue_of_several_that_is_not_there_makes_the_publisher_unhealthy() {
+    let (publisher, requests) = publisher(|request| match request["QueueUrl"].as_str() {
+        Some(PAYMENTS) => Answer::error(400, "AWS.SimpleQueueService.NonExistentQueue"),
+        _ => Answer::body(&r#"{"Attributes":{}}"#),
+    });
+    // A second topic of a queue is no second question.
+    let health = publisher.route("refunds", PAYMENTS).health().await;
+    let PublisherHealth::Unhealthy { reason } = health else {
+        panic!("expected unhealthy, found {health:?}")
+    };
+    assert!(reason.contains("`payments`") && reason.contains("NonExistentQueue"), "{reason}");
+    assert!(!reason.contains("what went wrong"), "the words of SQS may repeat a request's secrets: {reason}");
+    assert_eq!(requests.count(), 2, "each queue is asked once, without the SDK's tries");
+}
+
+#[tokio::test]
+async fn what_a_queue_answers_decides_how_healthy_it_is() {
+    let of = async |answer: fn() -> Answer| {
+        let (client, requests) = client(move |_| answer());
+        let health = SqsPublisher::new(client).route("orders", ORDERS).health().await;
+        assert_eq!(requests.count(), 1);
+        health
+    };
+    assert_eq!(of(|| Answer::body(&r#"{"Attributes":{}}"#)).await, PublisherHealth::Healthy);
+    assert_eq!(of(|| Answer::error(403, "AccessDenied")).await, PublisherHealth::Unknown);
+    assert_eq!(of(|| Answer::error(400, "RequestThrottled")).await, PublisherHealth::Healthy);
+    for wrong in [
+        (|| Answer::error(403, "ExpiredToken")) as fn() -> Answer,
+        || Answer::error(503, "ServiceUnavailable"),
+        || Answer::status(404),
+    ] {
+        let health = of(wrong).await;
+        assert!(health.is_unhealthy(), "{health:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_never_answers_is_unhealthy_in_time() {
+    let (answering, _) = client(|_| Answer::body(&"{}"));
+    let config = answering.config().to_builder().http_client(NeverClient::new()).build();
+    let publisher = SqsPublisher::new(Client::from_conf(config)).route("orders", ORDERS);
+    let asked = tokio::time::timeout(Duration::from_secs(5), publisher.health()).await;
+    assert!(asked.expect("an answer in time").is_unhealthy());
 }
