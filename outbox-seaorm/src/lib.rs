@@ -108,6 +108,7 @@
 //! | [`relay`] | reads the log, publishes, settles |
 //! | [`inbox`] | each message once, in one transaction with its effects |
 //! | [`consumer`] | runs typed handlers over an inbox |
+//! | [`wake`] | wake-ups between processes, on PostgreSQL |
 //! | [`tables`], [`migration`] | the tables as entities and as migrations to splice in |
 //! | [`context`], [`event`], [`message`], [`publisher`], [`source`], [`wire`] | the protocol, from `outbox-core` |
 //!
@@ -126,6 +127,7 @@ pub mod log;
 pub mod migration;
 pub mod tables;
 mod tx;
+pub mod wake;
 
 /// The guide is compiled with the doc tests.
 #[cfg(doctest)]

@@ -31,7 +31,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use outbox_core::log::*;
-use outbox_core::{message::Message, progress::SeqRanges, publisher::Topics};
+use outbox_core::{message::Message, progress::SeqRanges, publisher::Topics, wake::Signal};
 use sea_orm::{DatabaseConnection, DbBackend, QueryResult, TryGetable};
 
 use session::Sessions;
@@ -53,6 +53,7 @@ pub struct SeaOrmLog {
     /// Or why there is none.
     inner: Result<Arc<Inner>, &'static str>,
     tombstone_grace: Duration,
+    listens: bool,
 }
 
 /// What the parts of the log work with.
@@ -73,10 +74,10 @@ impl SeaOrmLog {
         let inner = session::backend_of(&db).and_then(|backend| {
             let sql =
                 Sql::of(backend).ok_or("expected PostgreSQL, MySQL or SQLite, found another database")?;
-            let event_table = sql::quoted(backend, crate::tables::TableNames::current().event);
+            let event_table = quoted_event_table(backend);
             Ok(Arc::new(Inner { backend, sql, sessions: Sessions::of(db), event_table }))
         });
-        Self { inner, tombstone_grace: TOMBSTONE_GRACE }
+        Self { inner, tombstone_grace: TOMBSTONE_GRACE, listens: false }
     }
 
     /// How long a number without a row is left alone on MySQL and MariaDB before a tombstone takes its place.
@@ -85,6 +86,15 @@ impl SeaOrmLog {
     #[must_use]
     pub fn tombstone_grace(self, grace: Duration) -> Self {
         Self { tombstone_grace: grace, ..self }
+    }
+
+    /// Lets a relay on this log listen for what other processes store, if these have a
+    /// [`Notifier`](crate::wake::Notifier): PostgreSQL's `LISTEN`, on one connection more. Default: it only polls, which
+    /// it goes on doing in any case; see [`wake`](crate::wake). It does nothing on other databases, so that a service
+    /// can run its tests on SQLite with the code it has in production.
+    #[must_use]
+    pub fn listen(self) -> Self {
+        Self { listens: true, ..self }
     }
 
     /// The log's own connections, with its session settings.
@@ -252,6 +262,18 @@ impl EventLog for SeaOrmLog {
         proof::fill(self.inner()?, holes).await
     }
 
+    async fn watch(&self, news: &Signal) {
+        #[cfg(feature = "sqlx-postgres")]
+        if let Ok(inner) = self.inner()
+            && self.listens
+            && inner.backend == DbBackend::Postgres
+        {
+            crate::wake::listen(inner.sessions.users(), news).await;
+        }
+        #[cfg(not(feature = "sqlx-postgres"))]
+        let _ = news;
+    }
+
     async fn purge(&self, request: PurgeRequest) -> Result<Purged, LogError> {
         purge::purge(self.inner()?, request).await
     }
@@ -260,6 +282,11 @@ impl EventLog for SeaOrmLog {
 /// Statements that the next change brings; no relay asks for them before.
 fn to_follow() -> LogError {
     LogError::Refused("this statement is not there yet".into())
+}
+
+/// The table of events, as a statement names it.
+pub(crate) fn quoted_event_table(backend: DbBackend) -> String {
+    sql::quoted(backend, crate::tables::TableNames::current().event)
 }
 
 /// A column by its place in the statement.

@@ -53,6 +53,12 @@ impl Sessions {
         Self { users, own: OnceCell::new(), timeout: Arc::default(), made: Arc::default() }
     }
 
+    /// The connection that the log was made from.
+    #[cfg(feature = "sqlx-postgres")]
+    pub(super) fn users(&self) -> &DatabaseConnection {
+        &self.users
+    }
+
     /// Says that leases of this length are taken: a session that holds a transaction open must be gone before
     /// such a lease is. Sessions with a longer timeout are replaced when they are next used.
     pub(super) fn follow_lease(&self, lease: Duration) {
