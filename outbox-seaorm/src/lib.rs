@@ -109,6 +109,7 @@
 //! | [`inbox`] | each message once, in one transaction with its effects |
 //! | [`consumer`] | runs typed handlers over an inbox |
 //! | [`wake`] | wake-ups between processes, on PostgreSQL |
+//! | [`outbox`] | what operators ask and do: dead letters, the state of an event, pause, rewind |
 //! | [`tables`], [`migration`] | the tables as entities and as migrations to splice in |
 //! | [`context`], [`event`], [`message`], [`publisher`], [`source`], [`wire`] | the protocol, from `outbox-core` |
 //!
@@ -122,9 +123,11 @@ extern crate self as outbox_seaorm;
 #[path = "private.rs"]
 pub mod __private;
 pub mod capture;
+mod clock;
 pub mod inbox;
 pub mod log;
 pub mod migration;
+pub mod outbox;
 pub mod tables;
 mod tx;
 pub mod wake;
@@ -141,6 +144,7 @@ pub use capture::{
 pub use inbox::Inbox;
 pub use log::SeaOrmLog;
 pub use migration::{create_tables, migrations};
+pub use outbox::Outbox;
 pub use outbox_core::OutboxEvent;
 #[cfg(feature = "memory")]
 pub use outbox_core::memory;

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
     prelude::DateTimeUtc,
-    sea_query::{Expr, Query},
 };
 
 use super::{Inbox, PurgeError};
-use crate::tables::inbox_message::{Column, Entity};
+use crate::{
+    clock,
+    tables::inbox_message::{Column, Entity},
+};
 
 /// Rows removed with one statement: it holds their locks for milliseconds.
 const CHUNK: u64 = 1_000;
@@ -28,7 +29,7 @@ impl Inbox {
         if older_than < self.window {
             return Err(PurgeError::WithinWindow { window: self.window, older_than });
         }
-        let now = self.database_now().await?;
+        let now = clock::read(&self.db).await?;
         let Some(cutoff) =
             chrono::Duration::from_std(older_than).ok().and_then(|age| now.checked_sub_signed(age))
         else {
@@ -63,15 +64,5 @@ impl Inbox {
             .exec(&self.db)
             .await?;
         Ok(removed.rows_affected)
-    }
-
-    async fn database_now(&self) -> Result<DateTimeUtc, DbErr> {
-        let clock = match self.db.get_database_backend() {
-            DbBackend::Postgres => "clock_timestamp()",
-            DbBackend::MySql => "utc_timestamp(6)",
-            _ => "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
-        };
-        let now = self.db.query_one(&Query::select().expr_as(Expr::cust(clock), "now").to_owned()).await?;
-        now.ok_or_else(|| DbErr::RecordNotFound("the database's clock".to_owned()))?.try_get("", "now")
     }
 }

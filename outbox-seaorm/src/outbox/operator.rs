@@ -1,0 +1,155 @@
+//! Somebody who changes something, and how a change is made.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, TransactionTrait as _,
+    sea_query::{Expr, ExprTrait as _},
+};
+
+use super::{
+    Outbox, OutboxError,
+    audit::{Change, Responsible},
+};
+use crate::{tables::subscription, tx::Conflict};
+
+/// Longest name of an operator, in characters.
+const MAX_WHO: usize = 255;
+
+/// Longest reason, in characters: it fits MySQL's shortest text whatever the characters are.
+const MAX_WHY: usize = 2_000;
+
+/// How often a change is tried where another session is in the way.
+const ATTEMPTS: u32 = 5;
+
+/// Somebody who changes something, for a reason: see [`Outbox::acting_as`].
+#[derive(Clone, Debug)]
+pub struct Operator {
+    pub(super) outbox: Outbox,
+    responsible: Responsible,
+}
+
+impl Operator {
+    pub(super) fn new(outbox: Outbox, who: &str, why: &str) -> Result<Self, OutboxError> {
+        let responsible =
+            Responsible { who: storable("a name", who, MAX_WHO)?, why: storable("a reason", why, MAX_WHY)? };
+        Ok(Self { outbox, responsible })
+    }
+
+    /// A sentence for those who look at a subscription's row.
+    pub(super) fn note(&self, done: &str) -> String {
+        format!("{done} by {}: {}", self.responsible.who, self.responsible.why)
+    }
+
+    /// Makes a change: one transaction, with a row of the audit where it changed something. It is tried again where
+    /// another session was in the way, and never where its commit may have happened.
+    ///
+    /// `work` locks in this order, as the relay does: the floor of `outbox_meta`, the subscription's row, its holds.
+    pub(super) async fn change<T>(
+        &self,
+        work: impl AsyncFn(&DatabaseTransaction) -> Result<Change<T>, OutboxError>,
+    ) -> Result<T, OutboxError> {
+        let mut attempt = 1;
+        loop {
+            let txn = self.outbox.db.begin_with_options(self.outbox.changing()).await?;
+            match self.attempt(&txn, &work).await {
+                Ok(Change::Made { answer, .. }) => {
+                    txn.commit().await?;
+                    return Ok(answer);
+                }
+                Ok(Change::Nothing(answer)) => {
+                    txn.rollback().await?;
+                    return Ok(answer);
+                }
+                Err(error) => {
+                    // The error of the work is the one to report.
+                    let _ = txn.rollback().await;
+                    if attempt == ATTEMPTS || !error.is_conflict() {
+                        return Err(error);
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20) * attempt).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt<T>(
+        &self,
+        txn: &DatabaseTransaction,
+        work: &impl AsyncFn(&DatabaseTransaction) -> Result<Change<T>, OutboxError>,
+    ) -> Result<Change<T>, OutboxError> {
+        let change = work(txn).await?;
+        if let Change::Made { action, target, .. } = &change {
+            self.responsible.record(txn, *action, target.clone()).await?;
+        }
+        Ok(change)
+    }
+}
+
+impl OutboxError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Database(error) if Conflict::of(error).is_some())
+    }
+}
+
+/// Locks a subscription's row to the end of the transaction and counts one intervention: its leader, if it has one,
+/// ends its term in good order when it next looks, and goes on from what is stored. What is read after this cannot be
+/// changed by a leader before the commit.
+///
+/// # Errors
+/// [`OutboxError::UnknownSubscription`].
+pub(super) async fn intervene(txn: &DatabaseTransaction, name: &str) -> Result<(), OutboxError> {
+    let counted = subscription::Entity::update_many()
+        .col_expr(subscription::Column::Interventions, Expr::col(subscription::Column::Interventions).add(1))
+        .filter(subscription::Column::Name.eq(name))
+        .exec(txn)
+        .await?;
+    if counted.rows_affected == 1 { Ok(()) } else { Err(unknown_subscription(txn, name).await?) }
+}
+
+/// The error that names the subscriptions that there are.
+pub(super) async fn unknown_subscription(
+    db: &impl ConnectionTrait,
+    name: &str,
+) -> Result<OutboxError, OutboxError> {
+    let known: Vec<String> = subscription::Entity::find()
+        .select_only()
+        .column(subscription::Column::Name)
+        .order_by_asc(subscription::Column::Name)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let known = if known.is_empty() { "there is none yet".to_owned() } else { known.join(", ") };
+    Ok(OutboxError::UnknownSubscription { found: name.chars().take(120).collect(), known })
+}
+
+/// What can be stored as it is: no NUL (PostgreSQL), and nothing that would be cut short.
+fn storable(what: &'static str, text: &str, longest: usize) -> Result<String, OutboxError> {
+    let text: String = text.trim().chars().filter(|c| *c != '\0').collect();
+    let found = text.chars().count();
+    if (1..=longest).contains(&found) {
+        Ok(text)
+    } else {
+        Err(OutboxError::NobodyInCharge { what, longest, found })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_and_a_reason_fit_their_columns_or_are_refused() {
+        assert_eq!(storable("a name", "  ada\0 ", 255).ok().as_deref(), Some("ada"));
+        for (text, found) in [("", 0), (" \n\0", 0), (&*"ż".repeat(256), 256)] {
+            let error = storable("a name", text, 255).expect_err("it does not fit");
+            assert_eq!(
+                error.to_string(),
+                format!("expected a name of 1 to 255 characters for the audit, found {found}")
+            );
+        }
+        assert!(storable("a name", &"ż".repeat(255), 255).is_ok());
+    }
+}
