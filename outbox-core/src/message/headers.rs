@@ -17,6 +17,14 @@ pub mod names {
     pub const TRACESTATE: &str = "tracestate";
     /// The tenant on whose behalf the event happened.
     pub const TENANT: &str = "tenant";
+    /// On a copy in a topic of dead letters: the id of the message that could not be published.
+    pub const DEAD_LETTER_ID: &str = "deadletterid";
+    /// On such a copy: the subscription that could not publish it.
+    pub const DEAD_LETTER_SUBSCRIPTION: &str = "deadlettersubscription";
+    /// On such a copy: how often it was tried.
+    pub const DEAD_LETTER_ATTEMPTS: &str = "deadletterattempts";
+    /// On such a copy: what the last attempt said, cut to 500 characters.
+    pub const DEAD_LETTER_REASON: &str = "deadletterreason";
 }
 
 /// A small sorted map of text headers.

@@ -199,6 +199,12 @@ impl Progress {
         self.flush_no += 1;
     }
 
+    /// How often operators had changed something of the subscription when this was loaded.
+    #[must_use]
+    pub fn interventions(&self) -> i64 {
+        self.interventions
+    }
+
     /// The highest seq that was read.
     #[must_use]
     pub fn position(&self) -> Seq {

@@ -35,6 +35,14 @@ pub enum RelayError {
         /// The topic.
         topic: String,
     },
+    /// The choices of a subscription contradict one another, or one is out of range.
+    #[error("subscription `{subscription}`: {reason}")]
+    Policy {
+        /// The subscription.
+        subscription: SubscriptionName,
+        /// What was expected, and what was found.
+        reason: String,
+    },
     /// A publisher cannot work as it is configured.
     #[error("the publisher of subscription `{subscription}` cannot start")]
     Publisher {

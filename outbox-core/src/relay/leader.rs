@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Shared, backoff::Backoff, breaker::Breaker, holes::Holes, lease::Lease, outage::Outage, plan::Plan,
-    poll::Poll, publish::Flights, schedule::Schedule, settle::BrokerReport, subscription::Reader,
+    Shared, backoff::Backoff, breaker::Breaker, holes::Holes, lease::Lease, outage::Outage, pace::Pace,
+    poll::Poll, publish::Flights, report::BrokerReport, schedule::Schedule, subscription::Reader, told::Told,
+    upkeep::Upkeep, work::Work,
 };
 use crate::{
-    log::{HoldChange, LogError, Owner, StoredProgress},
-    progress::{AnchorLost, Progress},
+    log::{LogError, Owner, StoredProgress},
+    progress::AnchorLost,
     wake::{Captures, Listener},
 };
 
@@ -39,23 +40,27 @@ pub(super) struct Leader<'a> {
     pub(super) owner: Owner,
     pub(super) outage: &'a mut Outage,
     pub(super) lease: Lease,
-    pub(super) progress: Progress,
+    pub(super) work: Work,
     pub(super) holes: Holes,
-    pub(super) plan: Plan,
     pub(super) flights: Flights,
     /// The most events of a batch: what the publisher takes, less after a timeout until batches get through again.
     pub(super) batch_limit: usize,
     pub(super) breaker: Breaker,
+    pub(super) pace: Pace,
     pub(super) report: BrokerReport,
+    pub(super) told: Told,
+    pub(super) upkeep: Upkeep,
     pub(super) schedule: Schedule,
     pub(super) poll: Poll,
     captures: Captures,
     news: Listener,
     connections: u64,
-    /// Changes of holds that go into the next flush.
-    pub(super) hold_changes: Vec<HoldChange>,
+    /// An operator has changed something: the term ends in good order.
+    pub(super) has_intervention: bool,
     /// Since when memory is ahead of what is stored.
     pub(super) dirty_since: Option<Instant>,
+    /// Not before this is a flush tried again that met another session.
+    pub(super) flush_held_off: Option<Instant>,
 }
 
 impl<'a> Leader<'a> {
@@ -68,31 +73,36 @@ impl<'a> Leader<'a> {
         stored: StoredProgress,
     ) -> Self {
         let (config, now) = (&shared.config, Instant::now());
-        let progress = Progress::load(stored);
+        let keeps_order = reader.publisher.keeps_order_in_batch();
+        let work = Work::new(reader.name.clone(), reader.policy.clone(), stored, keeps_order);
         Self {
-            holes: Holes::new(shared.log.hole_proof(), progress.unseen(), now),
-            plan: Plan::new(reader.publisher.keeps_order_in_batch()),
+            holes: Holes::new(shared.log.hole_proof(), work.progress().unseen(), now),
             flights: Flights::default(),
             batch_limit: reader.publisher.max_batch(),
             breaker: Breaker::new(Backoff::new(config.backoff_min, config.backoff_max)),
+            pace: Pace::new(config.max_in_flight),
             report: BrokerReport::new(),
+            told: Told::new(now),
+            upkeep: Upkeep::new(now),
             schedule: Schedule::new(),
             poll: Poll::new(config.poll_min, config.poll_max, now),
             captures: Captures::listen(),
             news: shared.news.listen(),
             connections: shared.log.connections(),
-            hold_changes: Vec::new(),
+            has_intervention: false,
             dirty_since: None,
+            flush_held_off: None,
             shared,
             reader,
             owner,
             outage,
             lease,
-            progress,
+            work,
         }
     }
 
-    /// Leads until the relay is stopped; then waits for what is in flight and stores the rest.
+    /// Leads until the relay is stopped or an operator has changed something; then waits for what is in flight and
+    /// stores the rest.
     pub(super) async fn run(&mut self) -> Result<(), Lapse> {
         let ended = match self.work().await {
             Ok(()) => self.wind_up().await,
@@ -104,6 +114,8 @@ impl<'a> Leader<'a> {
     }
 
     async fn work(&mut self) -> Result<(), Lapse> {
+        let stopped = Self::while_leading(&self.lease, self.shared.log.stopped(&self.reader.name)).await??;
+        self.work.load_stopped(stopped);
         loop {
             while let Some(landed) = self.flights.try_next() {
                 self.land(landed)?;
@@ -113,6 +125,10 @@ impl<'a> Leader<'a> {
             }
             if !self.lease.is_held() {
                 return Err(Lapse::LeaseLost);
+            }
+            if self.is_to_begin_anew() {
+                tracing::info!(subscription = %self.reader.name, "an operator has changed something; beginning anew");
+                return Ok(());
             }
             if self.world_may_have_changed() {
                 self.holes.reset();
@@ -132,8 +148,12 @@ impl<'a> Leader<'a> {
             self.flush().await?;
             return Ok(true);
         }
-        if let Some(step) = self.holes.step(self.progress.unseen(), now) {
+        if let Some(step) = self.holes.step(self.work.progress().unseen(), now) {
             self.close_holes(step).await?;
+            return Ok(true);
+        }
+        if self.has_room() && self.work.has_releases() && self.upkeep.may_release(now) {
+            self.release().await?;
             return Ok(true);
         }
         if self.has_room()
@@ -142,7 +162,11 @@ impl<'a> Leader<'a> {
             self.follow_schedule(step).await?;
             return Ok(true);
         }
-        if self.tell_of_broker(now).await? {
+        if self.tell_of_broker(now).await? || self.describe(now).await? || self.resend(now).await? {
+            return Ok(true);
+        }
+        if self.is_starved(now) {
+            self.make_room(now);
             return Ok(true);
         }
         if self.has_room() && self.poll.next() <= now {
@@ -170,14 +194,18 @@ impl<'a> Leader<'a> {
     fn next_work(&self, now: Instant) -> Instant {
         let reading = self.has_room().then(|| self.poll.next());
         let schedule = self.schedule.next().filter(|_| self.has_room());
-        let flush = self.dirty_since.map(|since| since + self.shared.config.flush_interval);
+        let flush = self.next_flush();
+        let release = self.upkeep.next_release().filter(|_| self.has_room() && self.work.has_releases());
+        let make_room = self.upkeep.next_room().filter(|_| self.could_be_starved());
         let probe = self.breaker.reopens().filter(|_| {
             self.flights.len() == 0
-                && self.plan.has_ready()
+                && self.work.has_ready()
                 && self.lease.covers(self.shared.config.publish_timeout)
         });
-        let holes = self.holes.next(self.progress.unseen(), now);
-        [reading, schedule, flush, probe, holes, self.report.next()]
+        let holes = self.holes.next(self.work.progress().unseen(), now);
+        let resend = self.next_resend();
+        let told = [self.report.next(), self.told.next()].into_iter().flatten().min();
+        [reading, schedule, flush, release, make_room, probe, holes, resend, told]
             .into_iter()
             .flatten()
             .min()
@@ -185,20 +213,26 @@ impl<'a> Leader<'a> {
     }
 
     /// Whether a whole page more may be read.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let config = &self.shared.config;
-        self.plan.len() + config.page_size <= config.read_ahead
+        self.work.len() + config.page_size <= config.read_ahead
+    }
+
+    /// Whether an operator has changed something since the term began.
+    fn is_to_begin_anew(&self) -> bool {
+        let began_with = self.work.progress().interventions();
+        self.has_intervention || self.lease.interventions().is_some_and(|count| count != began_with)
     }
 
     fn send_batches(&mut self) {
         let config = &self.shared.config;
-        while self.plan.has_ready()
-            && self.flights.len() < config.max_in_flight
+        while self.work.has_ready()
+            && self.flights.len() < self.pace.max_in_flight()
             && self.breaker.lets_through(self.flights.len(), Instant::now())
             && self.lease.covers(config.publish_timeout)
         {
             let max_bytes = self.reader.publisher.max_batch_bytes();
-            let Some(batch) = self.plan.take_batch(self.batch_limit, max_bytes) else { return };
+            let Some(batch) = self.work.take_batch(self.batch_limit, max_bytes) else { return };
             self.breaker.sent();
             self.flights.start(&self.reader.publisher, batch, config.publish_timeout);
         }
@@ -222,8 +256,8 @@ impl<'a> Leader<'a> {
             if self.dirty_since.is_some() && !self.lease.is_held() {
                 return Err(Lapse::LeaseLost);
             }
-            if let Some(since) = self.dirty_since {
-                tokio::time::sleep_until(since + self.shared.config.flush_interval).await;
+            if let Some(next) = self.flush_held_off {
+                tokio::time::sleep_until(next).await;
             }
         }
         Ok(())

@@ -74,7 +74,6 @@ impl Lease {
     }
 
     /// How often operators have changed something, as the last renewal says; `None` before the first.
-    #[allow(dead_code, reason = "its reader follows in the next change")]
     pub(super) fn interventions(&self) -> Option<i64> {
         self.view.borrow().interventions
     }

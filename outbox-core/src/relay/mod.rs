@@ -27,19 +27,24 @@ mod holes;
 mod leader;
 mod lease;
 mod outage;
-mod plan;
+mod pace;
+mod policy;
 mod poll;
 mod publish;
 mod publishers;
 mod purge;
 mod read;
+mod report;
 mod run;
 mod schedule;
 mod settle;
 mod source_uri;
 mod subscription;
 mod supervise;
+mod told;
+mod upkeep;
 mod warnings;
+mod work;
 
 use std::{fmt, sync::Arc};
 
@@ -48,11 +53,13 @@ use tokio_util::sync::CancellationToken;
 pub use config::{ConfigError, RelayConfig, Retention};
 pub use error::RelayError;
 pub use handle::RelayHandle;
+pub use policy::OnDead;
 pub use publishers::Publishers;
 pub use source_uri::SourceUriError;
 pub use subscription::Subscription;
 
 use crate::log::EventLog;
+pub use crate::log::Ordering;
 use run::Shared;
 #[cfg(feature = "testing")]
 pub(crate) use subscription::takes;
@@ -70,6 +77,7 @@ pub(crate) use subscription::takes;
 pub struct Relay {
     log: Arc<dyn EventLog>,
     source: String,
+    process: String,
     subscriptions: Vec<Subscription>,
     config: RelayConfig,
     retention: Retention,
@@ -82,10 +90,18 @@ impl Relay {
         Self {
             log: Arc::new(log),
             source: source.into(),
+            process: process_name(),
             subscriptions: Vec::new(),
             config: RelayConfig::default(),
             retention: Retention::default(),
         }
+    }
+
+    /// How the status names this process where it leads a subscription. Default: the host's name, as the environment
+    /// variable `HOSTNAME` gives it, and the process id.
+    pub fn process_name(mut self, name: impl Into<String>) -> Self {
+        self.process = name.into();
+        self
     }
 
     /// Adds a reader of the log with its publisher.
@@ -109,7 +125,7 @@ impl Relay {
     /// Its publishers, to ask them how they are while it runs.
     pub fn publishers(&self) -> Publishers {
         let each = self.subscriptions.iter();
-        Publishers::new(each.map(|subscription| subscription.publisher()))
+        Publishers::new(each.map(Subscription::publisher))
     }
 
     /// Runs until `shutdown` is ready; then waits for what is being published, stores progress and hands its
@@ -144,6 +160,14 @@ impl Relay {
         let (stop, publishers) = (CancellationToken::new(), self.publishers());
         let task = tokio::spawn(run::run(self, stop.clone()));
         RelayHandle::new(stop, task, publishers)
+    }
+}
+
+fn process_name() -> String {
+    let pid = std::process::id();
+    match std::env::var("HOSTNAME") {
+        Ok(host) if !host.is_empty() => format!("{host} {pid}"),
+        _ => format!("process {pid}"),
     }
 }
 

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{
     holes::HoleStep,
     leader::{Lapse, Leader},
-    schedule::{Schedule, ScheduleStep},
+    schedule::ScheduleStep,
     subscription::takes,
 };
 use crate::{
@@ -19,7 +19,7 @@ impl Leader<'_> {
         let config = &self.shared.config;
         // Before the read is sent: a proof that is completed while it runs says nothing of it.
         let absence = self.holes.absence();
-        let request = self.progress.read_request(
+        let request = self.work.progress().read_request(
             &self.reader.name,
             &self.reader.topics,
             &self.shared.source,
@@ -42,11 +42,11 @@ impl Leader<'_> {
             self.poll.signal(Instant::now());
             return Ok(());
         }
-        let absorbed = self.progress.absorb(page, config.page_size, absence, config.max_holes)?;
+        let absorbed = self.work.progress_mut().absorb(page, config.page_size, absence, config.max_holes)?;
         let now = Instant::now();
-        self.holes.absorbed(&absorbed.new_holes, self.progress.unseen(), now);
+        self.holes.absorbed(&absorbed.new_holes, self.work.progress().unseen(), now);
         if absorbed.at_hole_bound {
-            self.shared.warnings.hole_bound(&self.reader.name, self.progress.unseen());
+            self.shared.warnings.hole_bound(&self.reader.name, self.work.progress().unseen());
             self.poll.found_nothing(now);
         } else if absorbed.moved {
             self.poll.found(absorbed.more, now);
@@ -56,17 +56,16 @@ impl Leader<'_> {
         if absorbed.moved {
             self.dirty_since.get_or_insert(now);
         }
+        self.has_intervention |= absorbed.intervened;
         for topic in absorbed.other_topics {
+            self.told.met(&topic, now);
             self.shared.warnings.other_topic(topic);
         }
         for event in absorbed.events {
-            match event.scheduled_for {
-                None => self.plan.add(*event.message),
-                Some(until) => {
-                    self.hold_changes.push(Schedule::hold(&event.message, until));
-                    self.progress.settle([event.message.seq]);
-                }
-            }
+            self.work.take_in(event);
+        }
+        if self.work.has_changes() {
+            self.dirty_since.get_or_insert(now);
         }
         Ok(())
     }
@@ -121,7 +120,7 @@ impl Leader<'_> {
     async fn fill(&mut self, ripe: &SeqRanges) -> Result<Result<bool, LogError>, Lapse> {
         let filled = Self::while_leading(&self.lease, self.shared.log.fill(ripe)).await?;
         Ok(filled.map(|filled| {
-            self.progress.close(&filled);
+            self.work.progress_mut().close(&filled);
             if !filled.is_empty() {
                 self.dirty_since.get_or_insert(Instant::now());
             }
@@ -129,7 +128,7 @@ impl Leader<'_> {
         }))
     }
 
-    /// Asks for scheduled events, or when there will be some.
+    /// Asks for held events whose time has come, or when there will be some.
     pub(super) async fn follow_schedule(&mut self, step: ScheduleStep) -> Result<(), Lapse> {
         let (log, config, name) = (&self.shared.log, &self.shared.config, &self.reader.name);
         let outcome = match step {
@@ -144,9 +143,9 @@ impl Leader<'_> {
                 // While some are out, those are found again each time.
                 let patience = if self.schedule.out() > 0 { config.poll_max } else { config.flush_interval };
                 due.map(|due| {
-                    for message in self.schedule.fetched(due, patience, Instant::now()) {
+                    for (hold, message) in self.schedule.fetched(due, patience, Instant::now()) {
                         if takes(&self.reader.topics, &message.topic) {
-                            self.plan.add_due(message);
+                            self.work.take_due(hold, message);
                         } else {
                             // Met when the subscription took more topics. Its hold stays for when it does again;
                             // until then it counts as out, so that it is not asked for again and again.

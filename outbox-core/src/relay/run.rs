@@ -22,6 +22,8 @@ use crate::{log::EventLog, wake::Signal};
 pub(super) struct Shared {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) source: Arc<str>,
+    /// This process, as a person would look for it.
+    pub(super) process: String,
     pub(super) config: RelayConfig,
     pub(super) shutdown: CancellationToken,
     pub(super) warnings: Warnings,
@@ -70,7 +72,7 @@ pub(super) async fn pause_unless(stop: &CancellationToken, pause: Duration) {
 
 /// Runs a relay until it is stopped, or no subscription can go on.
 pub(super) async fn run(relay: Relay, stop: CancellationToken) -> Result<(), RelayError> {
-    let Relay { log, source, subscriptions, config, retention } = relay;
+    let Relay { log, source, process, subscriptions, config, retention } = relay;
     let source = source_uri::parse(&source)?;
     config.validate()?;
     let readers: Vec<Reader> =
@@ -92,7 +94,7 @@ pub(super) async fn run(relay: Relay, stop: CancellationToken) -> Result<(), Rel
     let warnings = Warnings::new(readers.iter().map(|reader| reader.topics.clone()).collect());
     let leading = AtomicUsize::new(0);
     let (news, shutdown) = (Signal::new(), stop.clone());
-    let shared = Arc::new(Shared { log, source, config, shutdown, warnings, news, leading });
+    let shared = Arc::new(Shared { log, source, process, config, shutdown, warnings, news, leading });
 
     check(&shared).await?;
     // Also ends when no subscription is left.

@@ -1,16 +1,15 @@
-//! Events whose time has not come: put on hold when met, published when due.
+//! Held events that have a time: scheduled ones and those that are tried again.
 
 use std::{collections::HashSet, time::Duration};
 
-use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::{
-    log::{Due, Hold, HoldChange, HoldState},
+    log::{Hold, HoldChange},
     message::{Message, Seq},
 };
 
-/// What a leader knows of its scheduled events.
+/// What a leader knows of them.
 #[derive(Debug)]
 pub(super) struct Schedule {
     next: Next,
@@ -40,19 +39,6 @@ pub(super) enum ScheduleStep {
 impl Schedule {
     pub(super) fn new() -> Self {
         Self { next: Next::Ask, out: HashSet::new() }
-    }
-
-    /// The hold of an event whose time has not come.
-    pub(super) fn hold(message: &Message, until: DateTime<Utc>) -> HoldChange {
-        HoldChange::Insert(Hold {
-            seq: message.seq,
-            aggregate: message.aggregate().map(|(kind, id)| (kind.to_owned(), id.to_owned())),
-            state: HoldState::Scheduled,
-            attempts: 0,
-            due: Due::At(until),
-            last_error: None,
-            replay: None,
-        })
     }
 
     pub(super) fn step(&self, now: Instant) -> Option<ScheduleStep> {
@@ -88,11 +74,19 @@ impl Schedule {
         due: Vec<(Hold, Message)>,
         patience: Duration,
         now: Instant,
-    ) -> Vec<Message> {
-        let mut fresh: Vec<_> = due.into_iter().map(|(_, message)| message).collect();
-        fresh.retain(|message| self.out.insert(message.seq));
+    ) -> Vec<(Hold, Message)> {
+        let mut fresh = due;
+        fresh.retain(|(hold, _)| self.out.insert(hold.seq));
         self.next = if fresh.is_empty() { Next::At(now + patience) } else { Next::Ask };
         fresh
+    }
+
+    /// Holds were changed by somebody else, or those that were out are not any more: ask the database.
+    pub(super) fn ask_again(&mut self, no_longer_out: &[Seq]) {
+        for seq in no_longer_out {
+            self.out.remove(seq);
+        }
+        self.next = Next::Ask;
     }
 
     /// How many due events are out.
@@ -104,9 +98,10 @@ impl Schedule {
     pub(super) fn flushed(&mut self, changes: &[HoldChange]) {
         for change in changes {
             self.next = Next::Ask;
-            if let HoldChange::Delete(seq) = change {
-                self.out.remove(seq);
-            }
+            match change {
+                HoldChange::Delete(seq) | HoldChange::Update(Hold { seq, .. }) => self.out.remove(seq),
+                HoldChange::Insert(_) => false,
+            };
         }
     }
 }

@@ -1,11 +1,15 @@
 //! What a user plugs in: a named reader of the log with its publisher.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
-use super::RelayError;
+use super::{
+    RelayError,
+    policy::{OnDead, Policy, ReceiptPolicy},
+};
 use crate::{
-    log::{StartPoint, SubscriptionName},
+    log::{Ordering, StartPoint, SubscriptionName},
     publisher::{Publisher, Topics},
+    retry::RetryPolicy,
 };
 
 /// A named reader of the log with its own progress and publisher.
@@ -18,12 +22,19 @@ pub struct Subscription {
     publisher: Arc<dyn Publisher>,
     topics: Option<BTreeSet<String>>,
     start: StartPoint,
+    policy: Policy,
 }
 
 impl Subscription {
     /// A subscription of this name. The name is a key in the database: under another name, it begins anew.
     pub fn new(name: impl Into<String>, publisher: impl Publisher) -> Self {
-        Self { name: name.into(), publisher: Arc::new(publisher), topics: None, start: StartPoint::default() }
+        Self {
+            name: name.into(),
+            publisher: Arc::new(publisher),
+            topics: None,
+            start: StartPoint::default(),
+            policy: Policy::default(),
+        }
     }
 
     /// Takes only these topics. Default: those that the publisher has routes for.
@@ -43,6 +54,63 @@ impl Subscription {
         (self.name.clone(), Arc::clone(&self.publisher))
     }
 
+    /// When an event that failed is tried again, and how often. Default: [`RetryPolicy::default`]. Failures of the
+    /// broker are no failures of an event: they are waited for, however long they take.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.policy.retry = policy;
+        self
+    }
+
+    /// The same for events of one type.
+    pub fn retry_for(mut self, event_type: impl Into<String>, policy: RetryPolicy) -> Self {
+        self.policy.retry_for.insert(event_type.into(), policy);
+        self
+    }
+
+    /// What becomes of an aggregate one of whose events is dead. Default: the later ones go on.
+    pub fn on_dead(mut self, on_dead: OnDead) -> Self {
+        self.policy.on_dead = on_dead;
+        self
+    }
+
+    /// Which events keep their order. Default: those of one aggregate. Change it while nothing is on hold: what is
+    /// keeps the order in which it was held.
+    pub fn ordering(mut self, ordering: Ordering) -> Self {
+        self.policy.ordering = ordering;
+        self
+    }
+
+    /// Has a copy of each event that dies stored in the log under this topic, in the transaction that stores its
+    /// death. The copy is an event of its own, with a new id and the `deadletter..` headers of
+    /// [`names`](crate::message::names); whichever subscription takes the topic publishes it. Default: none.
+    pub fn dead_letter_topic(mut self, topic: impl Into<String>) -> Self {
+        self.policy.dead_letter_topic = Some(topic.into());
+        self
+    }
+
+    /// Remembers of each event when it was published and which id the broker gave it. Default: not; costs one row a
+    /// published event, which goes with the event when the log is purged.
+    pub fn receipts(mut self) -> Self {
+        self.policy.receipts.get_or_insert(ReceiptPolicy { ack_within: None, resend: false });
+        self
+    }
+
+    /// Keeps each published event in the log until a consumer has acknowledged it, and counts it as overdue this long
+    /// after it was published. Brings [`receipts`](Self::receipts). Default: not awaited.
+    pub fn await_ack(mut self, deadline: Duration) -> Self {
+        let resend = self.policy.receipts.is_some_and(|receipts| receipts.resend);
+        self.policy.receipts = Some(ReceiptPolicy { ack_within: Some(deadline), resend });
+        self
+    }
+
+    /// Publishes what was not acknowledged in time once more, again and again, with the same id and outside of its
+    /// aggregate's order: a consumer that has it drops it by its inbox. Needs [`await_ack`](Self::await_ack).
+    pub fn resend_unacknowledged(mut self) -> Self {
+        let ack_within = self.policy.receipts.and_then(|receipts| receipts.ack_within);
+        self.policy.receipts = Some(ReceiptPolicy { ack_within, resend: true });
+        self
+    }
+
     /// Checks it.
     pub(super) fn build(self) -> Result<Reader, RelayError> {
         let name = SubscriptionName::new(&self.name)?;
@@ -56,7 +124,14 @@ impl Subscription {
                 Topics::Only(narrowed)
             }
         };
-        Ok(Reader { name, publisher: self.publisher, topics, start: self.start })
+        check(&name, &self.policy)?;
+        Ok(Reader {
+            name,
+            publisher: self.publisher,
+            topics,
+            start: self.start,
+            policy: Arc::new(self.policy),
+        })
     }
 }
 
@@ -66,6 +141,7 @@ impl fmt::Debug for Subscription {
             .field("name", &self.name)
             .field("topics", &self.topics)
             .field("start", &self.start)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
@@ -77,7 +153,28 @@ pub(super) struct Reader {
     pub(super) publisher: Arc<dyn Publisher>,
     pub(super) topics: Topics,
     pub(super) start: StartPoint,
+    pub(super) policy: Arc<Policy>,
 }
+
+/// Choices that contradict one another, or that would never do anything.
+fn check(subscription: &SubscriptionName, policy: &Policy) -> Result<(), RelayError> {
+    let refuse = |reason: String| Err(RelayError::Policy { subscription: subscription.clone(), reason });
+    if policy.dead_letter_topic.as_deref() == Some("") {
+        return refuse("expected a topic for dead letters, found an empty one".into());
+    }
+    match policy.receipts {
+        Some(ReceiptPolicy { ack_within: None, resend: true }) => {
+            refuse("`resend_unacknowledged` needs a deadline: add `.await_ack(..)`".into())
+        }
+        Some(ReceiptPolicy { ack_within: Some(within), .. }) if within < MIN_ACK_DEADLINE => {
+            refuse(format!("`await_ack` must be at least {MIN_ACK_DEADLINE:?}, found {within:?}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Below this, an acknowledgement could not have come.
+const MIN_ACK_DEADLINE: Duration = Duration::from_millis(100);
 
 pub(crate) fn takes(topics: &Topics, topic: &str) -> bool {
     match topics {
