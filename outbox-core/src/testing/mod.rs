@@ -5,10 +5,12 @@
 //! | [`MemoryLog`] | an [`EventLog`](crate::log::EventLog) in memory whose writers commit late, roll back and crash on command |
 //! | [`RecordingPublisher`] | takes everything and remembers it |
 //! | [`ScriptedPublisher`] | answers as it is told: outages, short answers, panics, silence |
+//! | [`log_conformance`] | the cases that every log has to pass |
 //! | [`publisher_conformance`] | the cases that every publisher has to pass |
 
 mod event;
 mod log;
+pub mod log_conformance;
 pub mod publisher_conformance;
 mod recording;
 mod scripted;

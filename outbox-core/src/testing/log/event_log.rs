@@ -74,6 +74,12 @@ impl EventLog for MemoryLog {
         if progress.anchor.is_some() && progress.anchor != found {
             return Err(LogError::AnchorGone { subscription: name.clone(), position: progress.position });
         }
+        if progress.position > state.last {
+            return Err(LogError::Refused(format!(
+                "subscription `{name}` has read up to event {}, but the log has given out numbers up to {} only",
+                progress.position, state.last
+            )));
+        }
         let stored = state.stored(name)?;
         stored.owner = Some(owner);
         stored.lease_until = now + lease;
@@ -93,10 +99,7 @@ impl EventLog for MemoryLog {
         let mut state = self.state();
         state.answer()?;
         state.counts.renewals += 1;
-        let stored = state.stored(name)?;
-        if stored.owner != Some(owner) {
-            return Ok(None);
-        }
+        let Some(stored) = state.led_by(name, owner) else { return Ok(None) };
         stored.lease_until = Instant::now() + lease;
         let interventions = stored.progress.interventions;
         state.committed();
@@ -106,8 +109,7 @@ impl EventLog for MemoryLog {
     async fn release(&self, name: &SubscriptionName, owner: Owner) -> Result<(), LogError> {
         let mut state = self.state();
         state.answer()?;
-        let stored = state.stored(name)?;
-        if stored.owner == Some(owner) {
+        if let Some(stored) = state.led_by(name, owner) {
             stored.owner = None;
             state.committed();
         }
@@ -124,8 +126,8 @@ impl EventLog for MemoryLog {
         let mut state = self.state();
         state.answer()?;
         state.counts.reports += 1;
-        let stored = state.stored(name)?;
-        if stored.owner == Some(owner) && stored.state != SubscriptionState::Paused {
+        let stored = state.led_by(name, owner).filter(|stored| stored.state != SubscriptionState::Paused);
+        if let Some(stored) = stored {
             stored.state = reported;
             stored.last_error = error.map(str::to_owned);
             state.committed();
@@ -142,8 +144,7 @@ impl EventLog for MemoryLog {
         let mut state = self.state();
         state.answer()?;
         state.counts.descriptions += 1;
-        let stored = state.stored(name)?;
-        if stored.owner == Some(owner) {
+        if let Some(stored) = state.led_by(name, owner) {
             stored.description = Some(description.clone());
             state.committed();
         }
@@ -177,11 +178,10 @@ impl EventLog for MemoryLog {
         let found = state.rows.get(&flush.position).map(|row| row.id);
         let anchor_holds = flush.anchor.is_none() || flush.anchor == found;
         let now = state.now();
-        let stored = state.stored(name)?;
-        if !anchor_holds || stored.owner != Some(owner) || stored.progress.flush_no != flush.previous_flush_no
-        {
-            return Ok(Flushed::Fenced);
-        }
+        let stored = state
+            .led_by(name, owner)
+            .filter(|stored| anchor_holds && stored.progress.flush_no == flush.previous_flush_no);
+        let Some(stored) = stored else { return Ok(Flushed::Fenced) };
         stored.progress = StoredProgress {
             position: flush.position,
             anchor: flush.anchor,
@@ -276,23 +276,19 @@ impl EventLog for MemoryLog {
         state.answer()?;
         state.counts.blocked += 1;
         let mut found: BTreeMap<&OrderKey, usize> = aggregates.iter().map(|key| (key, 0)).collect();
+        let holds = state.stored(name)?.holds.clone();
         let mut blocked = Vec::new();
-        for hold in state.stored(name)?.holds.values() {
+        for hold in holds.into_values() {
             if hold.state == HoldState::Blocked
                 && let Some(count) = hold.aggregate.as_ref().and_then(|key| found.get_mut(key))
                 && *count < each
+                && let Some(message) = state.held_message(&hold, source)
             {
                 *count += 1;
-                blocked.push(hold.clone());
+                blocked.push((hold, message));
             }
         }
-        Ok(blocked
-            .into_iter()
-            .filter_map(|hold| {
-                let message = state.held_message(&hold, source)?;
-                Some((hold, message))
-            })
-            .collect())
+        Ok(blocked)
     }
 
     async fn resend_unacknowledged(
@@ -418,6 +414,9 @@ impl EventLog for MemoryLog {
         }
         if let Some(last) = old.last() {
             state.floor = *last;
+            for stored in state.subscriptions.values_mut() {
+                stored.receipts.retain(|seq, _| seq > last);
+            }
             if request.then == AfterRetention::Archive {
                 state.archived.extend(&old);
             }

@@ -125,6 +125,11 @@ impl MemoryLog {
         self.state().go_back_with_events_only(to);
     }
 
+    /// The same without a time to go back to: the events from `first` on never were, and `first` is the next number.
+    pub fn lose_from(&self, first: Seq) {
+        self.state().lose_from(first);
+    }
+
     /// The lease of a subscription runs out now.
     pub fn expire_lease(&self, subscription: &str) {
         if let Some(subscription) = self.state().subscription_mut(subscription) {

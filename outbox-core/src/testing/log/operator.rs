@@ -19,6 +19,14 @@ impl MemoryLog {
         self.intervene(subscription, |stored, _| stored.state = SubscriptionState::Running);
     }
 
+    /// Drops a subscription with all that is its own, led or not; `false` where there is none.
+    pub fn drop_subscription(&self, subscription: &str) -> bool {
+        let mut state = self.state();
+        let dropped = state.subscriptions.remove(subscription).is_some();
+        state.committed();
+        dropped
+    }
+
     /// Lets a dead event be tried again, with no attempt counted; it keeps its place in the order that it stops, if it
     /// stops one. `false` where it is not dead.
     pub fn requeue(&self, subscription: &str, seq: Seq) -> bool {

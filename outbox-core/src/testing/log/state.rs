@@ -212,12 +212,28 @@ impl State {
         (self.last, self.durable_last) = (to.last, to.last);
     }
 
+    pub(super) fn lose_from(&mut self, first: Seq) {
+        self.open.clear();
+        self.connections += 1;
+        self.rows.split_off(&first);
+        (self.last, self.durable_last) = (first - 1, first - 1);
+    }
+
     pub(super) fn subscription_mut(&mut self, name: &str) -> Option<&mut StoredSubscription> {
         self.subscriptions.get_mut(name)
     }
 
     pub(super) fn stored(&mut self, name: &SubscriptionName) -> Result<&mut StoredSubscription, LogError> {
         self.subscriptions.get_mut(name.as_str()).ok_or_else(|| LogError::SubscriptionGone(name.clone()))
+    }
+
+    /// The row of a subscription, if it is there and `owner` is the one whose lease it has.
+    pub(super) fn led_by(
+        &mut self,
+        name: &SubscriptionName,
+        owner: Owner,
+    ) -> Option<&mut StoredSubscription> {
+        self.subscription_mut(name.as_str()).filter(|stored| stored.owner == Some(owner))
     }
 
     /// Every statement goes through here.
