@@ -13,6 +13,7 @@ use outbox_tests::{
     on_each_database,
 };
 use sea_orm::{ActiveModelTrait as _, DatabaseConnection, EntityTrait as _, QueryOrder as _};
+use uuid::Uuid;
 
 fn held(seq: Seq, state: HoldState, due: Due) -> Hold {
     Hold {
@@ -130,7 +131,11 @@ on_each_database!(held_events_come_when_they_are_due_in_order, async |test| {
         (hold.state, hold.attempts, hold.last_error.as_deref()),
         (HoldState::Retry, 3, Some("refused"))
     );
-    assert_eq!(hold.aggregate, Some(("order".into(), "4".into())));
+    assert_eq!(
+        hold.aggregate,
+        held(4, HoldState::Retry, Due::Never).aggregate,
+        "the order it stands in, as stored"
+    );
     assert_eq!((message.seq, message.payload.as_str(), &*message.source), (4, "{\"n\":4}", "/orders"));
     assert_eq!(log.due(&name, &source, 1).await?.len(), 1);
     assert_eq!(log.next_due(&name).await?, Some(Duration::ZERO));
@@ -187,5 +192,46 @@ on_each_database!(a_hold_whose_event_was_deleted_by_hand_is_not_due_for_ever, as
     let due: Vec<Seq> = log.due(&name, &source, 10).await?.iter().map(|(hold, _)| hold.seq).collect();
     assert_eq!(due, [kept]);
     assert_eq!(stored(&test.db).await?.iter().map(|row| row.seq).collect::<Vec<_>>(), [kept]);
+    Ok(())
+});
+
+on_each_database!(a_hold_keeps_its_replay_and_its_place_in_the_order_until_they_are_changed, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let name = subscription("sqs");
+    for order in 1..=3 {
+        store(&test.db, &order.to_string()).await?;
+    }
+    let (leader, _) = lead(&log, &name).await?;
+    let (first, third) = (Uuid::now_v7(), Uuid::now_v7());
+    let due_now = |seq| held(seq, HoldState::Retry, Due::After(Duration::ZERO));
+    let inserts = vec![
+        HoldChange::Insert(Hold { replay: Some(first), ..due_now(1) }),
+        HoldChange::Insert(due_now(2)),
+        // The place in front of everything.
+        HoldChange::Insert(Hold { replay: Some(third), aggregate: Some(Default::default()), ..due_now(3) }),
+    ];
+    assert_eq!(log.flush(&name, leader, &flush(0, inserts)).await?, Flushed::Stored);
+    let due = log.due(&name, &"/orders".into(), 10).await?;
+    let replays: Vec<_> = due.iter().map(|(hold, message)| (hold.replay, message.replay)).collect();
+    assert_eq!(replays, [(Some(first), Some(first)), (None, None), (Some(third), Some(third))]);
+    assert_eq!(due[0].0.aggregate, due_now(1).aggregate);
+    assert_eq!(due[2].0.aggregate, Some((String::new(), String::new())));
+
+    // It dies and leaves its order; the replay of another ends.
+    let changes = vec![
+        HoldChange::Update(Hold {
+            replay: Some(first),
+            aggregate: None,
+            state: HoldState::Dead,
+            ..due_now(1)
+        }),
+        HoldChange::Insert(Hold { replay: None, aggregate: None, ..due_now(3) }),
+    ];
+    assert_eq!(log.flush(&name, leader, &flush(1, changes)).await?, Flushed::Stored);
+    let rows = stored(&test.db).await?;
+    let of = |row: &hold::Model| (row.replay, row.aggregate_type.clone(), row.aggregate_id.clone());
+    assert_eq!(of(&rows[0]), (Some(first), None, None));
+    assert_eq!(of(&rows[2]), (None, None, None));
+    assert!(rows[1].aggregate_id.is_some());
     Ok(())
 });

@@ -189,15 +189,25 @@ on_each_database!(a_paused_subscription_is_led_by_nobody, async |test| {
     let log = SeaOrmLog::new(test.db.clone());
     let name = subscription("sqs");
     let (leader, _) = lead(&log, &name).await?;
-    run(&test.db, "UPDATE outbox_subscription SET state = 'paused'", []).await?;
-    assert!(!log.renew(&name, leader, LEASE).await?.is_some(), "the leader is told when it renews");
+    assert_eq!(log.renew(&name, leader, LEASE).await?, Some(0));
+    run(&test.db, "UPDATE outbox_subscription SET state = 'paused', interventions = interventions + 1", [])
+        .await?;
+    assert_eq!(
+        log.renew(&name, leader, LEASE).await?,
+        Some(1),
+        "it is told, and keeps the lease until it has ended"
+    );
+    assert_eq!(log.renew(&name, Owner::random(), LEASE).await?, None);
     log.report(&name, leader, SubscriptionState::Running, None).await?;
     assert_eq!(row(&test.db).await?.state, "paused", "a leader does not undo what an operator did");
     assert_eq!(log.acquire(&name, Owner::random(), LEASE).await?, Acquired::Paused);
     log.release(&name, leader).await?;
     assert_eq!(log.acquire(&name, Owner::random(), LEASE).await?, Acquired::Paused);
     run(&test.db, "UPDATE outbox_subscription SET state = 'running'", []).await?;
-    assert!(matches!(log.acquire(&name, Owner::random(), LEASE).await?, Acquired::Leader(_)));
+    let Acquired::Leader(progress) = log.acquire(&name, Owner::random(), LEASE).await? else {
+        panic!("expected to lead");
+    };
+    assert_eq!(progress.interventions, 1, "the next term begins with the count that it finds");
     Ok(())
 });
 

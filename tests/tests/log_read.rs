@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use outbox_core::{
-    log::{EventLog as _, ReadRequest, RowKind, SubscriptionName},
+    log::{EventLog as _, ReadRequest, RowKind, StartPoint, SubscriptionName},
     publisher::Topics,
 };
 use outbox_seaorm::{SeaOrmLog, tables::event};
@@ -247,3 +247,24 @@ async fn a_database_in_memory_is_read_through_the_users_only_connection() -> any
     assert_eq!(numbers(&read(&log, 0, &seqs(""), 10).await?), [seq]);
     Ok(())
 }
+
+on_each_database!(
+    a_page_tells_of_interventions_with_and_without_holes_and_by_the_anchor_alone,
+    async |test| {
+        let log = SeaOrmLog::new(test.db.clone());
+        let first = store(&test.db, "1").await?;
+        let last = store(&test.db, "2").await?;
+        assert_eq!(read(&log, 0, &seqs(""), 10).await?.interventions, None, "nobody has registered it");
+        for name in ["another", "reader"] {
+            log.register(&SubscriptionName::new(name)?, StartPoint::Beginning).await?;
+        }
+        run(&test.db, "UPDATE outbox_subscription SET interventions = 7 WHERE name = 'reader'", []).await?;
+        assert_eq!(read(&log, 0, &seqs(""), 1).await?.interventions, Some(7));
+        assert_eq!(read(&log, last, &seqs("1"), 10).await?.interventions, Some(7));
+        let alone = read(&log, last, &seqs(""), 10).await?;
+        assert_eq!((alone.rows.len(), alone.interventions), (0, Some(7)), "by the anchor");
+        assert_eq!(read(&log, last + 5, &seqs(""), 10).await?.interventions, None, "no row, no word");
+        assert_eq!(first, 1);
+        Ok(())
+    }
+);

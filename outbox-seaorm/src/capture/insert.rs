@@ -14,7 +14,7 @@ const ROWS_PER_STATEMENT: usize = 500;
 /// Writes the events, in order.
 ///
 /// Entity statements only: a restricted connection refuses raw SQL.
-pub(super) async fn insert<C: ConnectionTrait>(db: &C, events: Vec<NewEvent>) -> Result<(), DbErr> {
+pub(crate) async fn insert<C: ConnectionTrait>(db: &C, events: Vec<NewEvent>) -> Result<(), DbErr> {
     let rows: Vec<_> = events.into_iter().map(row).collect();
     for chunk in rows.chunks(ROWS_PER_STATEMENT) {
         insert_rows(db, chunk).await?;

@@ -9,7 +9,7 @@ mod error;
 mod graph;
 mod guard;
 pub(crate) mod hooks;
-mod insert;
+pub(crate) mod insert;
 mod raise;
 mod raises;
 mod record;

@@ -1,15 +1,19 @@
-//! Held events whose time has come.
+//! Held events: those whose time has come, and those that wait behind others.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use outbox_core::{
-    log::{Due, Hold, HoldState, LogError, SubscriptionName},
-    message::Message,
+    log::{Due, Hold, HoldState, LogError, OrderKey, Stopped, SubscriptionName},
+    message::{Message, Seq},
 };
-use sea_orm::QueryResult;
+use sea_orm::{QueryResult, Statement};
+use uuid::Uuid;
 
 use super::{Inner, amount, column, rows::EventRow};
+
+/// Ordering keys in one statement: far below the largest packet of any database.
+const KEYS_PER_STATEMENT: usize = 500;
 
 pub(super) async fn due(
     log: &Inner,
@@ -19,24 +23,83 @@ pub(super) async fn due(
 ) -> Result<Vec<(Hold, Message)>, LogError> {
     let statement =
         log.sql.due.with(&[("name", subscription.as_str().into()), ("limit", amount(limit).into())]);
-    let rows = log.sessions.all(statement).await?;
-    let mut due = Vec::with_capacity(rows.len());
-    let mut orphans: Vec<i64> = Vec::new();
-    for row in &rows {
-        if column::<Option<i64>>(row, 0)?.is_some() {
-            due.push(held(row, subscription, source)?);
-        } else {
-            orphans.push(column(row, 16)?);
-        }
-    }
+    let (due, orphans) = with_events(log, statement, subscription, source).await?;
     if !orphans.is_empty() {
         end(log, subscription, &orphans).await?;
     }
     Ok(due)
 }
 
-/// Ends holds whose events are not in the log any more: they would be due for ever.
-async fn end(log: &Inner, subscription: &SubscriptionName, seqs: &[i64]) -> Result<(), LogError> {
+pub(super) async fn stopped(log: &Inner, subscription: &SubscriptionName) -> Result<Vec<Stopped>, LogError> {
+    let statement = log.sql.stopped.with(&[("name", subscription.as_str().into())]);
+    let rows = log.sessions.all(statement).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Stopped {
+                aggregate: (column(row, 0)?, column(row, 1)?),
+                retries: column(row, 2)?,
+                dead: column(row, 3)?,
+                blocked: column(row, 4)?,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn blocked(
+    log: &Inner,
+    subscription: &SubscriptionName,
+    source: &Arc<str>,
+    aggregates: &[OrderKey],
+    each: usize,
+) -> Result<Vec<(Hold, Message)>, LogError> {
+    let mut blocked = Vec::new();
+    let Some(each_but_one) = each.checked_sub(1) else { return Ok(blocked) };
+    // A key that is named twice would give its events twice.
+    let keys: BTreeSet<&OrderKey> = aggregates.iter().collect();
+    let keys: Vec<&OrderKey> = keys.into_iter().collect();
+    for keys in keys.chunks(KEYS_PER_STATEMENT) {
+        let document = serde_json::to_string(keys).map_err(LogError::database)?;
+        let statement = log.sql.blocked.with(&[
+            ("name", subscription.as_str().into()),
+            ("keys", document.into()),
+            ("each", amount(each).into()),
+            ("each_but_one", amount(each_but_one).into()),
+        ]);
+        loop {
+            let (found, orphans) = with_events(log, statement.clone(), subscription, source).await?;
+            if orphans.is_empty() {
+                blocked.extend(found);
+                break;
+            }
+            // Fewer than `each` says that there are no more: asked again, without those that were in the way.
+            end(log, subscription, &orphans).await?;
+        }
+    }
+    blocked.sort_unstable_by_key(|(hold, _)| hold.seq);
+    Ok(blocked)
+}
+
+/// What a statement found on hold, with the events, and the holds whose events are not in the log.
+async fn with_events(
+    log: &Inner,
+    statement: Statement,
+    subscription: &SubscriptionName,
+    source: &Arc<str>,
+) -> Result<(Vec<(Hold, Message)>, Vec<Seq>), LogError> {
+    let rows = log.sessions.all(statement).await?;
+    let (mut found, mut orphans) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in &rows {
+        if column::<Option<Seq>>(row, 0)?.is_some() {
+            found.push(held(row, subscription, source)?);
+        } else {
+            orphans.push(column(row, 19)?);
+        }
+    }
+    Ok((found, orphans))
+}
+
+/// Ends holds whose events are not in the log any more: they would be due, or in the way, for ever.
+async fn end(log: &Inner, subscription: &SubscriptionName, seqs: &[Seq]) -> Result<(), LogError> {
     tracing::error!(
         %subscription,
         count = seqs.len(),
@@ -53,21 +116,24 @@ fn held(
     subscription: &SubscriptionName,
     source: &Arc<str>,
 ) -> Result<(Hold, Message), LogError> {
-    let message = EventRow::of(row)?.into_message(source);
+    let replay: Option<Uuid> = column(row, 16)?;
+    let mut message = EventRow::of(row)?.into_message(source);
+    message.replay = replay;
     let state: String = column(row, 12)?;
     let attempts: i32 = column(row, 13)?;
-    let due_at: DateTime<Utc> = column(row, 14)?;
+    let due_at: Option<DateTime<Utc>> = column(row, 14)?;
+    let (kind, id): (Option<String>, Option<String>) = (column(row, 17)?, column(row, 18)?);
     let corrupt = |reason: String| LogError::Corrupt { subscription: subscription.clone(), reason };
     let hold = Hold {
         seq: message.seq,
-        aggregate: message.aggregate().map(|(kind, id)| (kind.to_owned(), id.to_owned())),
+        aggregate: kind.zip(id),
         state: HoldState::parse(&state)
             .ok_or_else(|| corrupt(format!("event {} is on hold as `{state}`", message.seq)))?,
         attempts: u32::try_from(attempts)
             .map_err(|_| corrupt(format!("event {} was tried {attempts} times", message.seq)))?,
-        due: Due::At(due_at),
+        due: due_at.map_or(Due::Never, Due::At),
         last_error: column(row, 15)?,
-        replay: None,
+        replay,
     };
     Ok((hold, message))
 }

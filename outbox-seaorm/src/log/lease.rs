@@ -2,23 +2,29 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use outbox_core::{
-    log::{Acquired, LogError, Owner, StoredProgress, SubscriptionName, SubscriptionState},
+    log::{Acquired, Description, LogError, Owner, StoredProgress, SubscriptionName, SubscriptionState},
     message::Seq,
     progress::SeqRanges,
 };
 use sea_orm::{ConnectionTrait, Value};
 
-use super::{Inner, column, micros, session::LOCK_PATIENCE, sql::ProofSql, storable, trouble::LockTrouble};
+use super::{
+    Inner, column, micros, read::topics, session::LOCK_PATIENCE, sql::ProofSql, storable,
+    trouble::LockTrouble,
+};
 
 /// A subscription's row as it stands.
-struct Standing {
-    progress: StoredProgress,
+pub(super) struct Standing {
+    pub(super) progress: StoredProgress,
     paused: bool,
     /// What is left of the lease that another holds; zero where nobody leads.
     remaining: Duration,
     /// Whether the row at the position is the one that was read, where there is one.
     anchored: bool,
+    /// The time by the database's clock.
+    pub(super) now: DateTime<Utc>,
 }
 
 pub(super) async fn acquire(
@@ -79,7 +85,7 @@ fn refusal(standing: &Standing) -> Option<Acquired> {
     }
 }
 
-async fn look(
+pub(super) async fn look(
     log: &Inner,
     connection: &impl ConnectionTrait,
     subscription: &SubscriptionName,
@@ -96,7 +102,7 @@ async fn look(
         anchor: column(&row, 1)?,
         holes,
         flush_no: column(&row, 3)?,
-        interventions: 0,
+        interventions: column(&row, 7)?,
     };
     let state: String = column(&row, 4)?;
     let remaining: i64 = column(&row, 5)?;
@@ -105,11 +111,12 @@ async fn look(
         paused: state == SubscriptionState::Paused.as_str(),
         remaining: Duration::from_micros(u64::try_from(remaining).unwrap_or(0)),
         anchored: column(&row, 6)?,
+        now: column(&row, 8)?,
     })
 }
 
 /// The last number that the log gave out.
-async fn last_number(log: &Inner, connection: &impl ConnectionTrait) -> Result<Seq, LogError> {
+pub(super) async fn last_number(log: &Inner, connection: &impl ConnectionTrait) -> Result<Seq, LogError> {
     let event = Value::from(log.event_table.clone());
     let one = async |statement| -> Result<sea_orm::QueryResult, LogError> {
         let row = connection.query_one_raw(statement).await.map_err(LogError::database)?;
@@ -144,12 +151,16 @@ pub(super) async fn renew(
     lease: Duration,
 ) -> Result<Option<i64>, LogError> {
     log.sessions.follow_lease(lease);
-    let statement = log.sql.renew.with(&[
-        ("name", subscription.as_str().into()),
+    let ours = [
+        ("name", Value::from(subscription.as_str())),
         ("owner", owner.as_uuid().into()),
         ("lease", micros(lease).into()),
-    ]);
-    Ok((log.sessions.execute(statement).await?.rows_affected() == 1).then_some(0))
+    ];
+    if log.sessions.execute(log.sql.renew.with(&ours)).await?.rows_affected() != 1 {
+        return Ok(None);
+    }
+    let row = log.sessions.one(log.sql.interventions.with(&ours)).await?;
+    row.map(|row| column(&row, 0)).transpose()
 }
 
 pub(super) async fn release(
@@ -173,7 +184,7 @@ pub(super) async fn report(
         ("name", subscription.as_str().into()),
         ("owner", owner.as_uuid().into()),
         ("state", state.as_str().into()),
-        ("error", error.map(storable).into()),
+        ("error", error.map(storable::words).into()),
     ]);
     log.sessions.execute(statement).await.map(|_| ())
 }
@@ -187,4 +198,22 @@ mod tests {
         assert_eq!(next_number(") ENGINE=InnoDB AUTO_INCREMENT=42 DEFAULT CHARSET=utf8mb4"), 42);
         assert_eq!(next_number(") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"), 1);
     }
+}
+
+pub(super) async fn describe(
+    log: &Inner,
+    subscription: &SubscriptionName,
+    owner: Owner,
+    description: &Description,
+) -> Result<(), LogError> {
+    let skipped = serde_json::Value::from_iter(description.skipped_topics.iter().cloned()).to_string();
+    let statement = log.sql.describe.with(&[
+        ("name", subscription.as_str().into()),
+        ("owner", owner.as_uuid().into()),
+        ("leader", storable::name(&description.leader).into()),
+        ("topics", topics(&description.topics).into()),
+        ("skipped", skipped.into()),
+        ("ordering", description.ordering.as_str().into()),
+    ]);
+    log.sessions.execute(statement).await.map(|_| ())
 }

@@ -10,10 +10,14 @@
 //! | `sql` | every statement, one file for each database |
 //! | `session` | the log's own connections and what is set in them |
 //! | `check` | what a database must be before a relay runs on it |
-//! | `start`, `lease`, `read`, `flush`, `holds` | the life of a subscription |
+//! | `start`, `lease`, `read`, `flush`, `holds`, `receipts` | the life of a subscription |
+//! | `changes`, `captured`, `storable` | what goes along with a flush, in a form that every database takes |
+//! | `survey` | how far a subscription is behind |
 //! | `proof` | when a hole may be forgotten |
 //! | `purge` | the end of an event |
 
+mod captured;
+mod changes;
 mod check;
 mod flush;
 mod holds;
@@ -21,10 +25,13 @@ mod lease;
 mod proof;
 mod purge;
 mod read;
+mod receipts;
 mod rows;
 mod session;
 mod sql;
 mod start;
+mod storable;
+mod survey;
 mod trouble;
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
@@ -176,8 +183,7 @@ impl EventLog for SeaOrmLog {
         owner: Owner,
         description: &Description,
     ) -> Result<(), LogError> {
-        let _ = (subscription, owner, description);
-        Ok(())
+        lease::describe(self.inner()?, subscription, owner, description).await
     }
 
     async fn read(&self, request: ReadRequest<'_>) -> Result<Page, LogError> {
@@ -203,8 +209,7 @@ impl EventLog for SeaOrmLog {
     }
 
     async fn stopped(&self, subscription: &SubscriptionName) -> Result<Vec<Stopped>, LogError> {
-        let _ = subscription;
-        Ok(Vec::new())
+        holds::stopped(self.inner()?, subscription).await
     }
 
     async fn blocked(
@@ -214,8 +219,7 @@ impl EventLog for SeaOrmLog {
         aggregates: &[OrderKey],
         each: usize,
     ) -> Result<Vec<(Hold, Message)>, LogError> {
-        let _ = (subscription, source, aggregates, each);
-        Err(to_follow())
+        holds::blocked(self.inner()?, subscription, source, aggregates, each).await
     }
 
     async fn resend_unacknowledged(
@@ -224,13 +228,11 @@ impl EventLog for SeaOrmLog {
         ack_within: Duration,
         limit: usize,
     ) -> Result<u64, LogError> {
-        let _ = (subscription, ack_within, limit);
-        Err(to_follow())
+        receipts::resend_unacknowledged(self.inner()?, subscription, ack_within, limit).await
     }
 
     async fn survey(&self, subscription: &SubscriptionName, topics: &Topics) -> Result<Survey, LogError> {
-        let _ = (subscription, topics);
-        Err(to_follow())
+        survey::survey(self.inner()?, subscription, topics).await
     }
 
     async fn next_due(&self, subscription: &SubscriptionName) -> Result<Option<Duration>, LogError> {
@@ -279,11 +281,6 @@ impl EventLog for SeaOrmLog {
     }
 }
 
-/// Statements that the next change brings; no relay asks for them before.
-fn to_follow() -> LogError {
-    LogError::Refused("this statement is not there yet".into())
-}
-
 /// The table of events, as a statement names it.
 pub(crate) fn quoted_event_table(backend: DbBackend) -> String {
     sql::quoted(backend, crate::tables::TableNames::current().event)
@@ -302,9 +299,4 @@ fn amount(rows: usize) -> i64 {
 /// A duration as the databases take it.
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
-
-/// A publisher's words as every database stores them: no NUL (PostgreSQL), and not beyond MySQL's shortest text.
-fn storable(error: &str) -> String {
-    error.chars().filter(|c| *c != '\0').take(2_000).collect()
 }

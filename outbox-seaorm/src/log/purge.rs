@@ -15,7 +15,7 @@ use super::{Inner, column, micros, start::lock_floor};
 pub(super) async fn purge(log: &Inner, request: PurgeRequest) -> Result<Purged, LogError> {
     let transaction = log.sessions.begin().await?;
     let floor = lock_floor(log, &transaction).await?;
-    let Some(before) = wanted_from(log, &transaction).await? else {
+    let Some(Wanted { before, names }) = wanted_from(log, &transaction).await? else {
         transaction.rollback().await.map_err(LogError::database)?;
         return Ok(Purged { removed: 0, floor, more: false });
     };
@@ -39,6 +39,11 @@ pub(super) async fn purge(log: &Inner, request: PurgeRequest) -> Result<Purged, 
     let removed = transaction.execute_raw(log.sql.purge.with(&upto)).await.map_err(LogError::database)?;
     let removed = removed.rows_affected();
     if removed > 0 {
+        for name in names {
+            let [floor, upto] = upto.clone();
+            let receipts = log.sql.purge_receipts.with(&[("name", name.into()), floor, upto]);
+            transaction.execute_raw(receipts).await.map_err(LogError::database)?;
+        }
         transaction.execute_raw(log.sql.store_floor.with(&upto)).await.map_err(LogError::database)?;
     }
     let floor = lock_floor(log, &transaction).await?;
@@ -46,22 +51,36 @@ pub(super) async fn purge(log: &Inner, request: PurgeRequest) -> Result<Purged, 
     Ok(Purged { removed, floor, more })
 }
 
-/// The lowest seq that a subscription still needs: its position (the anchor is there), a hole, a held event.
+/// What the subscriptions still need.
+struct Wanted {
+    /// The lowest of it: a position (the anchor is there), a hole, a held event, one whose acknowledgement is awaited.
+    before: Seq,
+    /// Their names.
+    names: Vec<String>,
+}
+
 /// `None` without subscriptions: nobody has read anything yet.
-async fn wanted_from(log: &Inner, transaction: &DatabaseTransaction) -> Result<Option<Seq>, LogError> {
+async fn wanted_from(log: &Inner, transaction: &DatabaseTransaction) -> Result<Option<Wanted>, LogError> {
     let mut wanted: Option<Seq> = None;
+    let mut names: Vec<String> = Vec::new();
     let rows =
         transaction.query_all_raw(log.sql.subscriptions.with(&[])).await.map_err(LogError::database)?;
     for row in rows {
         let (position, holes): (Seq, String) = (column(&row, 0)?, column(&row, 1)?);
         let lowest = lowest_hole(&holes).map_or(position, |hole| hole.min(position));
         wanted = Some(wanted.map_or(lowest, |seq| seq.min(lowest)));
+        names.push(column(&row, 2)?);
     }
-    let Some(wanted) = wanted else { return Ok(None) };
-    // After the holes, never before: a flush in between turns a hole into a hold, and so one of the two is seen.
-    let row = transaction.query_one_raw(log.sql.lowest_hold.with(&[])).await.map_err(LogError::database)?;
-    let held: Option<Seq> = row.map(|row| column(&row, 0)).transpose()?.flatten();
-    Ok(Some(held.map_or(wanted, |held| held.min(wanted))))
+    let Some(mut before) = wanted else { return Ok(None) };
+    // After the holes, never before: a flush in between turns a hole into a hold or a receipt, and so one of them is seen.
+    for name in &names {
+        let needed = log.sql.lowest_needed.with(&[("name", name.as_str().into())]);
+        if let Some(row) = transaction.query_one_raw(needed).await.map_err(LogError::database)? {
+            let (held, awaited): (Option<Seq>, Option<Seq>) = (column(&row, 0)?, column(&row, 1)?);
+            before = held.into_iter().chain(awaited).fold(before, Seq::min);
+        }
+    }
+    Ok(Some(Wanted { before, names }))
 }
 
 /// The first number of a text such as `3,7-9`, of which only the beginning was read.

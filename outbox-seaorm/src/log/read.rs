@@ -10,16 +10,20 @@ use outbox_core::{
 };
 use sea_orm::Value;
 
-use super::{Inner, amount, rows::EventRow};
+use super::{Inner, amount, column, rows::EventRow};
 
 /// No number of an event.
 const NO_SEQ: Seq = -1;
+
+/// The place of the column that follows those of an event.
+const INTERVENTIONS: usize = 12;
 
 pub(super) async fn read(log: &Inner, request: ReadRequest<'_>) -> Result<Page, LogError> {
     let limit = request.limit;
     // After a take-over the row at the position may be wanted for itself too.
     let position_is_wanted = request.unseen.contains(request.position);
     let mut values: Vec<(&str, Value)> = vec![
+        ("name", request.subscription.as_str().into()),
         ("position", request.position.into()),
         ("anchor_only", if position_is_wanted { NO_SEQ } else { request.position }.into()),
         ("topics", topics(request.topics).into()),
@@ -34,7 +38,9 @@ pub(super) async fn read(log: &Inner, request: ReadRequest<'_>) -> Result<Page, 
     };
     let found = log.sessions.all(statement).await?;
 
-    let mut page = Page { anchor: None, rows: Vec::with_capacity(found.len()), interventions: None };
+    // The same in every row.
+    let interventions = found.first().map(|row| column(row, INTERVENTIONS)).transpose()?.flatten();
+    let mut page = Page { anchor: None, rows: Vec::with_capacity(found.len()), interventions };
     for row in &found {
         let row = EventRow::of(row)?;
         if row.seq == request.position {
@@ -51,7 +57,7 @@ pub(super) async fn read(log: &Inner, request: ReadRequest<'_>) -> Result<Page, 
 }
 
 /// The wanted topics as a JSON array; `None` for all.
-fn topics(topics: &Topics) -> Option<String> {
+pub(super) fn topics(topics: &Topics) -> Option<String> {
     match topics {
         Topics::All => None,
         Topics::Only(names) => Some(serde_json::Value::from_iter(names.iter().cloned()).to_string()),

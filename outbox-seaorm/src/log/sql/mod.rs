@@ -18,7 +18,8 @@ pub(super) use query::{Query, quoted};
 #[derive(Debug)]
 pub(super) struct Sql {
     /// The anchor row and the rows after it, in one snapshot. The hot path: log by key from the position, in
-    /// order, stopped by the limit; no sort. `limit` counts the anchor.
+    /// order, stopped by the limit; no sort. `limit` counts the anchor. Each row also tells how often an operator has
+    /// intervened: the subscription by key, once a statement.
     pub(super) read_tail: Query,
     /// The same with the rows at unseen holes: one union in one snapshot, ordered by seq, one limit. Log by key
     /// once for each range of holes, then from the position; a sort of at most what was found.
@@ -32,21 +33,51 @@ pub(super) struct Sql {
     pub(super) hold_update: Query,
     /// Ends holds. Hold by key.
     pub(super) hold_delete: Query,
-    /// Holds whose time has come, with their events, if these are there. Hold by `(subscription, due_at)`, log by key, a sort.
+    /// Holds whose time has come, with their events, if these are there. Hold by `(subscription, due_at)`, a sort of the
+    /// numbers of what is due, then hold and log by key once for each one wanted. Sorted by `seq + 0`: by `seq`, a planner may
+    /// walk the key and pass by everything that is blocked.
     pub(super) due: Query,
+    /// The ordering keys with holds, and of what states these are. Once in a term: the subscription's holds, grouped.
+    pub(super) stopped: Query,
+    /// The first blocked holds of some ordering keys, so many of each, with their events, if these are there. Hold by
+    /// `(subscription, aggregate_type, aggregate_id, seq)` from each key's first, stopped by the limit; log by key; a sort of
+    /// what was found.
+    pub(super) blocked: Query,
     /// Microseconds until the next hold is due. Hold by `(subscription, due_at)`, one row.
     pub(super) next_due: Query,
 
-    /// A subscription's row with what is left of its lease, and whether its anchor is in the log. By key.
+    /// Stores receipts; those of an event that was sent again are replaced. Receipt by key.
+    pub(super) receipt_insert: Query,
+    /// Events whose acknowledgement is overdue, locked: an acknowledgement waits or was first. Receipt by
+    /// `(subscription, ack_due_at, seq)`, in order, stopped by the limit.
+    pub(super) overdue: Query,
+    /// Puts events on hold, due now, that are not. Hold by key.
+    pub(super) resend: Query,
+    /// Gives consumers time again. Receipt by key.
+    pub(super) await_again: Query,
+
+    /// A subscription's row with what is left of its lease, whether its anchor is in the log, how often an operator has
+    /// intervened, and the time. By key.
     pub(super) look: Query,
     /// Takes the lease if it is free. Subscription by key.
     pub(super) take: Query,
     /// Prolongs the lease. Subscription by key.
     pub(super) renew: Query,
+    /// How often an operator has intervened, asked by the leader. A statement of its own, because MySQL's `UPDATE` returns
+    /// no rows. Subscription by key.
+    pub(super) interventions: Query,
     /// Ends the lease. Subscription by key.
     pub(super) release: Query,
     /// Stores a state. Subscription by key.
     pub(super) report: Query,
+    /// Stores what a leader tells of itself. Subscription by key.
+    pub(super) describe: Query,
+
+    /// How many holds there are of each state. The subscription's holds, and nothing of the log.
+    pub(super) hold_counts: Query,
+    /// How long ago the first row was stored that is not settled and of a wanted topic, in microseconds. As
+    /// `read_with_holes`, without payloads; after `limit` rows of other topics, the last of them stands for what follows.
+    pub(super) oldest_pending: Query,
 
     /// The purge floor, locked: purge and registration wait for each other. Meta by key.
     pub(super) lock_floor: Query,
@@ -55,10 +86,13 @@ pub(super) struct Sql {
     /// Makes a subscription's row if there is none. By key.
     pub(super) register: Query,
 
-    /// Where each subscription stands. A handful of rows.
+    /// Where each subscription stands, and its name. A handful of rows.
     pub(super) subscriptions: Query,
-    /// The lowest held event. For each subscription one row of hold, by key.
-    pub(super) lowest_hold: Query,
+    /// The lowest event that a subscription holds, and the lowest whose acknowledgement it awaits, in one snapshot: a hold
+    /// turns into a receipt when it is published, and an overdue receipt into a hold. One row of hold, by key, and the awaited
+    /// receipts by `(subscription, ack_due_at, seq)`, index only. Of `seq + 0`: of `seq`, a planner may walk the key and
+    /// pass by everything that was acknowledged.
+    pub(super) lowest_needed: Query,
     /// The end of the next chunk of purge and the first row in it that is still too young. Log by key, one chunk,
     /// from the floor: what was deleted and not yet vacuumed is not met again. So with the two that follow.
     pub(super) purgeable: Query,
@@ -66,6 +100,8 @@ pub(super) struct Sql {
     pub(super) archive: Query,
     /// Deletes a chunk. Log by key.
     pub(super) purge: Query,
+    /// Deletes one subscription's receipts of a chunk. Receipt by key.
+    pub(super) purge_receipts: Query,
     /// Stores the floor. Meta by key.
     pub(super) store_floor: Query,
 

@@ -20,11 +20,18 @@ macro_rules! columns {
     };
 }
 
+/// How often an operator has intervened: of no table of the statement's, so that it is asked for once.
+macro_rules! interventions {
+    () => {
+        "(SELECT s.interventions FROM {subscription} s WHERE s.name = :name)"
+    };
+}
+
 /// Holds as they come in: one JSON document, so that one prepared text serves any number.
 macro_rules! holds {
     () => {
         "jsonb_to_recordset(:holds::jsonb) AS h(seq bigint, aggregate_type text, aggregate_id text, state text,
-         attempts integer, due_at timestamptz, due_after bigint, last_error text)"
+         attempts integer, due_at timestamptz, due_after bigint, last_error text, replay uuid)"
     };
 }
 
@@ -42,16 +49,29 @@ macro_rules! failed {
     };
 }
 
+/// A hold with its event, if that is there, as [`holds`](super::super::holds) takes them.
+macro_rules! held {
+    () => {
+        "e.seq, e.id, e.topic, e.event_type, e.event_version, e.aggregate_type, e.aggregate_id, e.payload,
+         e.headers, NULL::timestamptz, e.occurred_at, e.created_at,
+         t.state, t.attempts, t.due_at, t.last_error, t.replay, t.aggregate_type, t.aggregate_id, t.seq"
+    };
+}
+
 pub(super) fn sql() -> Sql {
     let query = |text| Query::new(DbBackend::Postgres, text);
     Sql {
         read_tail: query(concat!(
             "SELECT ",
             columns!(),
+            ", ",
+            interventions!(),
             " FROM {event} e WHERE e.seq >= :position ORDER BY e.seq LIMIT :limit_with_anchor"
         )),
         read_with_holes: query(concat!(
-            "SELECT * FROM (
+            "SELECT page_and_anchor.*, ",
+            interventions!(),
+            " FROM (
                  (SELECT ",
             columns!(),
             " FROM {event} e WHERE e.seq = :position)
@@ -78,23 +98,25 @@ pub(super) fn sql() -> Sql {
         ),
         hold_insert: query(concat!(
             "INSERT INTO {hold} AS t (subscription, seq, aggregate_type, aggregate_id, state, attempts, due_at, last_error,
-                 first_failed_at)
+                 replay, first_failed_at)
              SELECT :name, h.seq, h.aggregate_type, h.aggregate_id, h.state, h.attempts, ",
             due!(),
-            ", h.last_error, ",
+            ", h.last_error, h.replay, ",
             failed!(),
             " FROM ",
             holds!(),
             " ON CONFLICT (subscription, seq) DO UPDATE
-             SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
-                 last_error = excluded.last_error,
+             SET aggregate_type = excluded.aggregate_type, aggregate_id = excluded.aggregate_id,
+                 state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
+                 last_error = excluded.last_error, replay = excluded.replay,
                  first_failed_at = COALESCE(t.first_failed_at, excluded.first_failed_at)"
         )),
         hold_update: query(concat!(
             "UPDATE {hold} t
-             SET state = h.state, attempts = h.attempts, due_at = ",
+             SET aggregate_type = h.aggregate_type, aggregate_id = h.aggregate_id, state = h.state,
+                 attempts = h.attempts, due_at = ",
             due!(),
-            ", last_error = h.last_error, first_failed_at = COALESCE(t.first_failed_at, ",
+            ", last_error = h.last_error, replay = h.replay, first_failed_at = COALESCE(t.first_failed_at, ",
             failed!(),
             ") FROM ",
             holds!(),
@@ -104,23 +126,42 @@ pub(super) fn sql() -> Sql {
             "DELETE FROM {hold} WHERE subscription = :name
              AND seq IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(:seqs::jsonb))",
         ),
-        due: query(
-            "SELECT e.seq, e.id, e.topic, e.event_type, e.event_version, e.aggregate_type, e.aggregate_id, e.payload,
-                 e.headers, NULL::timestamptz, e.occurred_at, e.created_at,
-                 t.state, t.attempts, t.due_at, t.last_error, t.seq
-             FROM {hold} t LEFT JOIN {event} e ON e.seq = t.seq
-             WHERE t.subscription = :name AND t.due_at <= clock_timestamp()
-             ORDER BY t.seq LIMIT :limit",
+        // The clock is asked in a query of its own: the time of a volatile function is compared row by row, without the index.
+        due: query(concat!(
+            "SELECT ",
+            held!(),
+            " FROM (SELECT seq FROM {hold} WHERE subscription = :name AND due_at <= (SELECT clock_timestamp())
+                    ORDER BY seq + 0 LIMIT :limit) w
+             JOIN {hold} t ON t.subscription = :name AND t.seq = w.seq
+             LEFT JOIN {event} e ON e.seq = t.seq ORDER BY t.seq"
+        )),
+        stopped: query(
+            "SELECT aggregate_type, aggregate_id, bool_or(state = 'retry'), bool_or(state = 'dead'),
+                 bool_or(state = 'blocked')
+             FROM {hold} WHERE subscription = :name AND aggregate_type IS NOT NULL AND aggregate_id IS NOT NULL
+             GROUP BY aggregate_type, aggregate_id",
         ),
+        blocked: query(concat!(
+            "SELECT ",
+            held!(),
+            " FROM jsonb_array_elements(:keys::jsonb) k
+             CROSS JOIN LATERAL (
+                 SELECT x.* FROM {hold} x
+                 WHERE x.subscription = :name AND x.aggregate_type = k ->> 0 AND x.aggregate_id = k ->> 1
+                   AND x.state = 'blocked'
+                 ORDER BY x.seq LIMIT :each) t
+             LEFT JOIN {event} e ON e.seq = t.seq ORDER BY t.seq"
+        )),
         next_due: query(
             "SELECT CAST(EXTRACT(EPOCH FROM MIN(due_at) - clock_timestamp()) * 1000000 AS bigint)
-             FROM {hold} WHERE subscription = :name",
+             FROM {hold} WHERE subscription = :name AND due_at IS NOT NULL",
         ),
         look: query(
             "SELECT s.position, s.anchor, s.holes, s.flush_no, s.state,
                  CASE WHEN s.owner IS NULL OR s.lease_until IS NULL THEN 0
                       ELSE CAST(EXTRACT(EPOCH FROM s.lease_until - clock_timestamp()) * 1000000 AS bigint) END,
-                 s.anchor IS NULL OR EXISTS (SELECT 1 FROM {event} e WHERE e.seq = s.position AND e.id = s.anchor)
+                 s.anchor IS NULL OR EXISTS (SELECT 1 FROM {event} e WHERE e.seq = s.position AND e.id = s.anchor),
+                 s.interventions, clock_timestamp()
              FROM {subscription} s WHERE s.name = :name",
         ),
         take: query(
@@ -131,8 +172,9 @@ pub(super) fn sql() -> Sql {
         ),
         renew: query(
             "UPDATE {subscription} SET lease_until = clock_timestamp() + :lease * interval '1 microsecond'
-             WHERE name = :name AND owner = :owner AND state <> 'paused'",
+             WHERE name = :name AND owner = :owner",
         ),
+        interventions: query("SELECT interventions FROM {subscription} WHERE name = :name AND owner = :owner"),
         release: query(
             "UPDATE {subscription} SET owner = NULL, lease_until = NULL WHERE name = :name AND owner = :owner",
         ),
@@ -141,6 +183,54 @@ pub(super) fn sql() -> Sql {
              SET state_since = CASE WHEN state = :state THEN state_since ELSE clock_timestamp() END,
                  state = :state, last_error = :error
              WHERE name = :name AND owner = :owner AND state <> 'paused'",
+        ),
+        describe: query(
+            "UPDATE {subscription}
+             SET leader = :leader, topics = :topics, skipped_topics = :skipped, ordering = :ordering
+             WHERE name = :name AND owner = :owner",
+        ),
+        hold_counts: query("SELECT state, COUNT(*) FROM {hold} WHERE subscription = :name GROUP BY state"),
+        oldest_pending: query(
+            "SELECT seen, CAST(EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000000 AS bigint) FROM (
+                 SELECT seq, created_at, row_number() OVER (ORDER BY seq) AS seen,
+                     topic <> '' AND (:topics::text IS NULL
+                                      OR topic IN (SELECT jsonb_array_elements_text(:topics::jsonb))) AS taken
+                 FROM (
+                     (SELECT found.*
+                      FROM unnest(:firsts::text::bigint[], :lasts::text::bigint[]) AS hole(first, last)
+                      CROSS JOIN LATERAL (SELECT x.seq, x.topic, x.created_at FROM {event} x
+                                          WHERE x.seq BETWEEN hole.first AND hole.last
+                                          ORDER BY x.seq LIMIT :limit) found)
+                   UNION ALL
+                     (SELECT x.seq, x.topic, x.created_at FROM {event} x WHERE x.seq > :position
+                      ORDER BY x.seq LIMIT :limit)
+                   ORDER BY seq LIMIT :limit
+                 ) w
+             ) looked_at WHERE taken OR seen = :limit ORDER BY seq LIMIT 1",
+        ),
+        receipt_insert: query(
+            "INSERT INTO {receipt} AS t (subscription, seq, broker_id, dispatched_at, ack_due_at)
+             SELECT :name, r.seq, r.broker_id, clock_timestamp(),
+                 clock_timestamp() + r.ack_within * interval '1 microsecond'
+             FROM jsonb_to_recordset(:receipts::jsonb) AS r(seq bigint, broker_id text, ack_within bigint)
+             ON CONFLICT (subscription, seq) DO UPDATE
+             SET broker_id = excluded.broker_id, dispatched_at = excluded.dispatched_at,
+                 acknowledged_at = CASE WHEN excluded.ack_due_at IS NULL THEN t.acknowledged_at END,
+                 ack_due_at = excluded.ack_due_at",
+        ),
+        overdue: query(
+            "SELECT seq FROM {receipt} WHERE subscription = :name AND ack_due_at <= (SELECT clock_timestamp())
+             ORDER BY ack_due_at LIMIT :limit FOR UPDATE",
+        ),
+        resend: query(
+            "INSERT INTO {hold} (subscription, seq, state, attempts, due_at)
+             SELECT :name, CAST(value AS bigint), 'scheduled', 0, clock_timestamp()
+             FROM jsonb_array_elements_text(:seqs::jsonb) ON CONFLICT (subscription, seq) DO NOTHING",
+        ),
+        await_again: query(
+            "UPDATE {receipt} SET ack_due_at = clock_timestamp() + :within * interval '1 microsecond'
+             WHERE subscription = :name
+               AND seq IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(:seqs::jsonb))",
         ),
         lock_floor: query("SELECT floor FROM {meta} WHERE id = 1 FOR UPDATE"),
         start: query(
@@ -157,11 +247,10 @@ pub(super) fn sql() -> Sql {
             "INSERT INTO {subscription} (name, position, anchor, holes, state)
              VALUES (:name, :position, :anchor, :holes, 'running') ON CONFLICT (name) DO NOTHING",
         ),
-        subscriptions: query("SELECT position, SUBSTR(holes, 1, 20) FROM {subscription}"),
-        lowest_hold: query(
-            "SELECT MIN(lowest) FROM (
-                 SELECT (SELECT MIN(t.seq) FROM {hold} t WHERE t.subscription = s.name) AS lowest FROM {subscription} s
-             ) holds",
+        subscriptions: query("SELECT position, SUBSTR(holes, 1, 20), name FROM {subscription}"),
+        lowest_needed: query(
+            "SELECT (SELECT MIN(t.seq) FROM {hold} t WHERE t.subscription = :name),
+                 (SELECT MIN(r.seq + 0) FROM {receipt} r WHERE r.subscription = :name AND r.ack_due_at IS NOT NULL)",
         ),
         purgeable: query(
             "SELECT MAX(seq), MIN(CASE WHEN created_at > clock_timestamp() - :keep * interval '1 microsecond' THEN seq END),
@@ -177,6 +266,8 @@ pub(super) fn sql() -> Sql {
              FROM {event} WHERE seq > :floor AND seq <= :upto",
         ),
         purge: query("DELETE FROM {event} WHERE seq > :floor AND seq <= :upto"),
+        purge_receipts:
+            query("DELETE FROM {receipt} WHERE subscription = :name AND seq > :floor AND seq <= :upto"),
         store_floor: query("UPDATE {meta} SET floor = :upto WHERE id = 1 AND floor < :upto"),
         check: CheckSql {
             version: query("SELECT version()"),

@@ -83,6 +83,7 @@ fn table_named(name: &str) -> &'static str {
         "event" => names.event,
         "subscription" => names.subscription,
         "hold" => names.hold,
+        "receipt" => names.receipt,
         "archive" => names.archive,
         "meta" => names.meta,
         other => unreachable!("the texts are ours: no table `{other}`"),

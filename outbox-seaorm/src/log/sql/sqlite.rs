@@ -18,13 +18,22 @@ macro_rules! columns {
     };
 }
 
-/// Holds as they come in: one JSON document, so that one prepared text serves any number.
+/// How often an operator has intervened: of no table of the statement's, so that it is asked for once.
+macro_rules! interventions {
+    () => {
+        "(SELECT s.interventions FROM {subscription} s WHERE s.name = :name)"
+    };
+}
+
+/// Holds as they come in: one JSON document, so that one prepared text serves any number. JSON has no bytes and older
+/// versions no `unhex`, so the ids of replays come beside it, one after the other.
 macro_rules! holds {
     () => {
         "(SELECT json_extract(value, '$.seq') AS seq, json_extract(value, '$.aggregate_type') AS aggregate_type,
               json_extract(value, '$.aggregate_id') AS aggregate_id, json_extract(value, '$.state') AS state,
               json_extract(value, '$.attempts') AS attempts, json_extract(value, '$.due_at') AS due_at,
-              json_extract(value, '$.due_after') AS due_after, json_extract(value, '$.last_error') AS last_error
+              json_extract(value, '$.due_after') AS due_after, json_extract(value, '$.last_error') AS last_error,
+              substr(:replays, json_extract(value, '$.replay_at'), 16) AS replay
           FROM json_each(:holds)) AS h"
     };
 }
@@ -45,17 +54,30 @@ macro_rules! failed {
     };
 }
 
+/// A hold with its event, if that is there, as [`holds`](super::super::holds) takes them.
+macro_rules! held {
+    () => {
+        "e.seq, e.id, e.topic, e.event_type, e.event_version, e.aggregate_type, e.aggregate_id, e.payload,
+         e.headers, NULL, e.occurred_at, e.created_at,
+         t.state, t.attempts, t.due_at, t.last_error, t.replay, t.aggregate_type, t.aggregate_id, t.seq"
+    };
+}
+
 pub(super) fn sql() -> Sql {
     let query = |text| Query::new(DbBackend::Sqlite, text);
     Sql {
         read_tail: query(concat!(
             "SELECT ",
             columns!(),
+            ", ",
+            interventions!(),
             " FROM {event} e WHERE e.seq >= :position ORDER BY e.seq LIMIT :limit_with_anchor"
         )),
         read_with_holes: query(concat!(
             "SELECT ",
             columns!(),
+            ", ",
+            interventions!(),
             " FROM (
                  SELECT * FROM (
                      SELECT x.seq FROM json_each(:ranges) hole CROSS JOIN {event} x
@@ -77,23 +99,25 @@ pub(super) fn sql() -> Sql {
         ),
         hold_insert: query(concat!(
             "INSERT INTO {hold} (subscription, seq, aggregate_type, aggregate_id, state, attempts, due_at, last_error,
-                 first_failed_at)
+                 replay, first_failed_at)
              SELECT :name, h.seq, h.aggregate_type, h.aggregate_id, h.state, h.attempts, ",
             due!(),
-            ", h.last_error, ",
+            ", h.last_error, h.replay, ",
             failed!(),
             " FROM ",
             holds!(),
             " WHERE true ON CONFLICT (subscription, seq) DO UPDATE
-             SET state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
-                 last_error = excluded.last_error,
+             SET aggregate_type = excluded.aggregate_type, aggregate_id = excluded.aggregate_id,
+                 state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
+                 last_error = excluded.last_error, replay = excluded.replay,
                  first_failed_at = COALESCE(first_failed_at, excluded.first_failed_at)"
         )),
         hold_update: query(concat!(
             "UPDATE {hold} AS t
-             SET state = h.state, attempts = h.attempts, due_at = ",
+             SET aggregate_type = h.aggregate_type, aggregate_id = h.aggregate_id, state = h.state,
+                 attempts = h.attempts, due_at = ",
             due!(),
-            ", last_error = h.last_error, first_failed_at = COALESCE(t.first_failed_at, ",
+            ", last_error = h.last_error, replay = h.replay, first_failed_at = COALESCE(t.first_failed_at, ",
             failed!(),
             ") FROM ",
             holds!(),
@@ -102,23 +126,42 @@ pub(super) fn sql() -> Sql {
         hold_delete: query(
             "DELETE FROM {hold} WHERE subscription = :name AND seq IN (SELECT value FROM json_each(:seqs))",
         ),
-        due: query(
-            "SELECT e.seq, e.id, e.topic, e.event_type, e.event_version, e.aggregate_type, e.aggregate_id, e.payload,
-                 e.headers, NULL, e.occurred_at, e.created_at,
-                 t.state, t.attempts, t.due_at, t.last_error, t.seq
-             FROM {hold} t LEFT JOIN {event} e ON e.seq = t.seq
-             WHERE t.subscription = :name AND t.due_at <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
-             ORDER BY t.seq LIMIT :limit",
+        due: query(concat!(
+            "SELECT ",
+            held!(),
+            " FROM (SELECT seq FROM {hold}
+                    WHERE subscription = :name AND due_at <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
+                    ORDER BY seq + 0 LIMIT :limit) w
+             CROSS JOIN {hold} t ON t.subscription = :name AND t.seq = w.seq
+             LEFT JOIN {event} e ON e.seq = t.seq ORDER BY t.seq"
+        )),
+        stopped: query(
+            "SELECT aggregate_type, aggregate_id, MAX(state = 'retry'), MAX(state = 'dead'), MAX(state = 'blocked')
+             FROM {hold} WHERE subscription = :name AND aggregate_type IS NOT NULL AND aggregate_id IS NOT NULL
+             GROUP BY aggregate_type, aggregate_id",
         ),
+        blocked: query(concat!(
+            "SELECT ",
+            held!(),
+            " FROM json_each(:keys) k
+             CROSS JOIN {hold} t ON t.subscription = :name AND t.aggregate_type = json_extract(k.value, '$[0]')
+                 AND t.aggregate_id = json_extract(k.value, '$[1]') AND t.seq IN (
+                     SELECT x.seq FROM {hold} x
+                     WHERE x.subscription = :name AND x.aggregate_type = json_extract(k.value, '$[0]')
+                       AND x.aggregate_id = json_extract(k.value, '$[1]') AND x.state = 'blocked'
+                     ORDER BY x.seq LIMIT :each)
+             LEFT JOIN {event} e ON e.seq = t.seq ORDER BY t.seq"
+        )),
         next_due: query(
             "SELECT CAST((julianday(MIN(due_at)) - julianday('now')) * 86400000000 AS INTEGER)
-             FROM {hold} WHERE subscription = :name",
+             FROM {hold} WHERE subscription = :name AND due_at IS NOT NULL",
         ),
         look: query(
             "SELECT s.position, s.anchor, s.holes, s.flush_no, s.state,
                  CASE WHEN s.owner IS NULL OR s.lease_until IS NULL THEN 0
                       ELSE CAST((julianday(s.lease_until) - julianday('now')) * 86400000000 AS INTEGER) END,
-                 s.anchor IS NULL OR EXISTS (SELECT 1 FROM {event} e WHERE e.seq = s.position AND e.id = s.anchor)
+                 s.anchor IS NULL OR EXISTS (SELECT 1 FROM {event} e WHERE e.seq = s.position AND e.id = s.anchor),
+                 s.interventions, strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
              FROM {subscription} s WHERE s.name = :name",
         ),
         take: query(
@@ -132,8 +175,9 @@ pub(super) fn sql() -> Sql {
         renew: query(
             "UPDATE {subscription}
              SET lease_until = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', printf('+%.6f seconds', :lease / 1e6))
-             WHERE name = :name AND owner = :owner AND state <> 'paused'",
+             WHERE name = :name AND owner = :owner",
         ),
+        interventions: query("SELECT interventions FROM {subscription} WHERE name = :name AND owner = :owner"),
         release: query(
             "UPDATE {subscription} SET owner = NULL, lease_until = NULL WHERE name = :name AND owner = :owner",
         ),
@@ -143,6 +187,53 @@ pub(super) fn sql() -> Sql {
                                     ELSE strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') END,
                  state = :state, last_error = :error
              WHERE name = :name AND owner = :owner AND state <> 'paused'",
+        ),
+        describe: query(
+            "UPDATE {subscription}
+             SET leader = :leader, topics = :topics, skipped_topics = :skipped, ordering = :ordering
+             WHERE name = :name AND owner = :owner",
+        ),
+        hold_counts: query("SELECT state, COUNT(*) FROM {hold} WHERE subscription = :name GROUP BY state"),
+        oldest_pending: query(
+            "SELECT seen, CAST((julianday('now') - julianday(created_at)) * 86400000000 AS INTEGER) FROM (
+                 SELECT e.seq, e.created_at, row_number() OVER (ORDER BY e.seq) AS seen,
+                     e.topic <> '' AND (:topics IS NULL OR e.topic IN (SELECT value FROM json_each(:topics))) AS taken
+                 FROM (
+                     SELECT x.seq FROM json_each(:ranges) hole CROSS JOIN {event} x
+                     ON x.seq BETWEEN json_extract(hole.value, '$[0]') AND json_extract(hole.value, '$[1]')
+                   UNION ALL
+                     SELECT * FROM (SELECT x.seq FROM {event} x WHERE x.seq > :position ORDER BY x.seq LIMIT :limit)
+                   ORDER BY 1 LIMIT :limit
+                 ) w CROSS JOIN {event} e ON e.seq = w.seq
+             ) looked_at WHERE taken OR seen = :limit ORDER BY seq LIMIT 1",
+        ),
+        receipt_insert: query(
+            "INSERT INTO {receipt} (subscription, seq, broker_id, dispatched_at, ack_due_at)
+             SELECT :name, json_extract(value, '$.seq'), json_extract(value, '$.broker_id'),
+                 strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'),
+                 CASE WHEN json_extract(value, '$.ack_within') IS NOT NULL THEN
+                     strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now',
+                              printf('+%.6f seconds', json_extract(value, '$.ack_within') / 1e6)) END
+             FROM json_each(:receipts)
+             WHERE true ON CONFLICT (subscription, seq) DO UPDATE
+             SET broker_id = excluded.broker_id, dispatched_at = excluded.dispatched_at,
+                 acknowledged_at = CASE WHEN excluded.ack_due_at IS NULL THEN acknowledged_at END,
+                 ack_due_at = excluded.ack_due_at",
+        ),
+        overdue: query(
+            "SELECT seq FROM {receipt}
+             WHERE subscription = :name AND ack_due_at <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
+             ORDER BY ack_due_at LIMIT :limit",
+        ),
+        resend: query(
+            "INSERT INTO {hold} (subscription, seq, state, attempts, due_at)
+             SELECT :name, value, 'scheduled', 0, strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
+             FROM json_each(:seqs) WHERE true ON CONFLICT (subscription, seq) DO NOTHING",
+        ),
+        await_again: query(
+            "UPDATE {receipt}
+             SET ack_due_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', printf('+%.6f seconds', :within / 1e6))
+             WHERE subscription = :name AND seq IN (SELECT value FROM json_each(:seqs))",
         ),
         lock_floor: query("SELECT floor FROM {meta} WHERE id = 1"),
         start: query(
@@ -158,11 +249,10 @@ pub(super) fn sql() -> Sql {
             "INSERT INTO {subscription} (name, position, anchor, holes, state)
              VALUES (:name, :position, :anchor, :holes, 'running') ON CONFLICT (name) DO NOTHING",
         ),
-        subscriptions: query("SELECT position, SUBSTR(holes, 1, 20) FROM {subscription} ORDER BY name"),
-        lowest_hold: query(
-            "SELECT MIN(lowest) FROM (
-                 SELECT (SELECT MIN(t.seq) FROM {hold} t WHERE t.subscription = s.name) AS lowest FROM {subscription} s
-             ) holds",
+        subscriptions: query("SELECT position, SUBSTR(holes, 1, 20), name FROM {subscription} ORDER BY name"),
+        lowest_needed: query(
+            "SELECT (SELECT MIN(t.seq) FROM {hold} t WHERE t.subscription = :name),
+                 (SELECT MIN(r.seq + 0) FROM {receipt} r WHERE r.subscription = :name AND r.ack_due_at IS NOT NULL)",
         ),
         purgeable: query(
             "SELECT MAX(seq), MIN(CASE WHEN created_at
@@ -179,6 +269,8 @@ pub(super) fn sql() -> Sql {
              FROM {event} WHERE seq > :floor AND seq <= :upto",
         ),
         purge: query("DELETE FROM {event} WHERE seq > :floor AND seq <= :upto"),
+        purge_receipts:
+            query("DELETE FROM {receipt} WHERE subscription = :name AND seq > :floor AND seq <= :upto"),
         store_floor: query("UPDATE {meta} SET floor = :upto WHERE id = 1 AND floor < :upto"),
         check: CheckSql {
             version: query("SELECT sqlite_version()"),
