@@ -10,7 +10,8 @@ pub enum Ordering {
     /// Those of one aggregate.
     #[default]
     Aggregate,
-    /// All of them, one after the other: one that cannot be sent holds up the rest.
+    /// All of them, one after the other: one that cannot be sent holds up the rest. Of two transactions that overlap,
+    /// either may come first; those of one order begin where the other has ended.
     Total,
     /// None: the fastest, where consumers do not mind.
     None,

@@ -62,6 +62,8 @@ pub struct Absorbed {
     pub moved: bool,
     /// Whether the page was full, so that another read will bring more.
     pub more: bool,
+    /// The highest seq up to which the page has shown every row that there is to see.
+    pub covered: Seq,
     /// Whether rows were left because there are too many holes: reading waits until some close.
     pub at_hole_bound: bool,
     /// Whether an operator has changed something of the subscription since the progress was loaded.
@@ -148,6 +150,7 @@ impl Progress {
                 RowKind::Tombstone => {}
             }
         }
+        absorbed.covered = covered;
         let gone = gone_upto.min(covered);
         if self.unseen.first().is_some_and(|first| first <= gone) {
             self.unseen.remove_range(Seq::MIN..=gone);

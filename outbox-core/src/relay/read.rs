@@ -42,7 +42,7 @@ impl Leader<'_> {
             self.poll.signal(Instant::now());
             return Ok(());
         }
-        let absorbed = self.work.progress_mut().absorb(page, config.page_size, absence, config.max_holes)?;
+        let absorbed = self.work.absorb(page, config.page_size, absence, config.max_holes)?;
         let now = Instant::now();
         self.holes.absorbed(&absorbed.new_holes, self.work.progress().unseen(), now);
         if absorbed.at_hole_bound {

@@ -55,6 +55,9 @@ impl Leader<'_> {
     /// Fetches what may follow in the aggregates that go on.
     pub(super) async fn release(&mut self) -> Result<(), Lapse> {
         let keys = self.work.releases(AGGREGATES_AT_ONCE);
+        if keys.is_empty() {
+            return Ok(());
+        }
         let (log, name) = (&self.shared.log, &self.reader.name);
         let blocked = log.blocked(name, &self.shared.source, &keys, EACH);
         match Self::while_leading(&self.lease, blocked).await? {

@@ -13,6 +13,8 @@ mod batch;
 mod changes;
 mod landing;
 mod lane;
+#[cfg(test)]
+mod model;
 mod plan;
 mod verdict;
 
@@ -24,9 +26,9 @@ pub(super) use verdict::{Answer, BrokerSays};
 
 use super::policy::{OnDead, Policy};
 use crate::{
-    log::{Due, Flush, Hold, HoldState, OrderKey, Stopped, StoredProgress, SubscriptionName},
-    message::Message,
-    progress::{Progress, ReadEvent},
+    log::{Due, Flush, Hold, HoldState, OrderKey, Page, Stopped, StoredProgress, SubscriptionName},
+    message::{Message, Seq},
+    progress::{Absence, Absorbed, AnchorLost, Progress, ReadEvent},
 };
 use batch::{Item, Origin};
 use changes::{Changes, fresh_hold};
@@ -42,6 +44,8 @@ pub(super) struct Work {
     changes: Changes,
     /// How many events were published in this term.
     published: u64,
+    /// The last of the holes that were stored when the term began, until all of them were asked for once more.
+    reread_upto: Option<Seq>,
 }
 
 impl Work {
@@ -53,7 +57,8 @@ impl Work {
     ) -> Self {
         let plan = Plan::new(keeps_order_in_batch, policy.spills());
         let progress = Progress::load(stored);
-        Self { subscription, policy, progress, plan, changes: Changes::default(), published: 0 }
+        let reread_upto = progress.unseen().last();
+        Self { subscription, policy, progress, plan, changes: Changes::default(), published: 0, reread_upto }
     }
 
     /// What is on hold when the term begins. Before anything else is taken in.
@@ -67,6 +72,19 @@ impl Work {
             lane.remember(aggregate);
             self.plan.go_on(id);
         }
+    }
+
+    /// Takes in a page; see [`Progress::absorb`]. Its events come back for [`take_in`](Self::take_in).
+    pub(super) fn absorb(
+        &mut self,
+        page: Page,
+        limit: usize,
+        absence: Absence,
+        max_holes: usize,
+    ) -> Result<Absorbed, AnchorLost> {
+        let absorbed = self.progress.absorb(page, limit, absence, max_holes)?;
+        self.reread_upto = self.reread_upto.filter(|upto| *upto > absorbed.covered);
+        Ok(absorbed)
     }
 
     pub(super) fn progress(&self) -> &Progress {
@@ -149,12 +167,14 @@ impl Work {
     }
 
     /// Keys whose blocked events may follow now, of at most so many aggregates.
-    pub(super) fn releases(&self, aggregates: usize) -> Vec<OrderKey> {
+    pub(super) fn releases(&mut self, aggregates: usize) -> Vec<OrderKey> {
         self.plan.releases(aggregates)
     }
 
+    /// Whether there are such. Not before what the term before had read and not settled has been read again: an event
+    /// of the same aggregate may be among it, and stands before those in the table.
     pub(super) fn has_releases(&self) -> bool {
-        self.plan.has_releases()
+        self.reread_upto.is_none() && self.plan.has_releases()
     }
 
     /// Takes in the first blocked events of the keys that [`releases`](Self::releases) gave for as many `aggregates`, at
@@ -218,7 +238,7 @@ impl Work {
 
     /// Puts what queues in a lane, but for the first `keep`, on hold; what is there already is forgotten. Gives the seqs
     /// of the latter.
-    fn spill(&mut self, lane: lane::LaneId, keep: usize) -> Vec<crate::message::Seq> {
+    fn spill(&mut self, lane: lane::LaneId, keep: usize) -> Vec<Seq> {
         let mut forgotten = Vec::new();
         for item in self.plan.take_queue(lane, keep) {
             match item.origin {
@@ -237,5 +257,26 @@ impl Work {
 
     fn settle(&mut self) {
         self.progress.settle(self.changes.settled.drain(..));
+    }
+}
+
+#[cfg(test)]
+impl Work {
+    /// Held events in memory that are not in a batch, and those whose holds the next flush changes.
+    fn known_holds(&self) -> std::collections::BTreeSet<Seq> {
+        use crate::log::HoldChange;
+
+        let changed = self.changes.holds.iter().map(|change| match change {
+            HoldChange::Insert(hold) | HoldChange::Update(hold) => hold.seq,
+            HoldChange::Delete(seq) => *seq,
+        });
+        let queued =
+            self.plan.items().filter(|item| item.origin == Origin::Hold).map(|item| item.message.seq);
+        changed.chain(queued).collect()
+    }
+
+    /// Checks that everything is counted once.
+    fn check_counts(&self, in_flight: usize) {
+        assert_eq!(self.plan.len(), self.plan.items().count() + in_flight, "what is read and not settled");
     }
 }

@@ -182,10 +182,23 @@ impl Plan {
         !self.listed.is_empty()
     }
 
-    /// Keys whose blocked events are to be fetched, of at most so many lanes.
-    pub(super) fn releases(&self, lanes: usize) -> Vec<OrderKey> {
-        let lanes = self.listed.iter().take(lanes).filter_map(|id| self.lanes.get(id));
-        lanes.flat_map(|lane| lane.keys.iter().cloned()).collect()
+    /// Keys whose blocked events are to be fetched, of at most so many lanes. A lane that got more of them since it was
+    /// listed waits for these to be stored: one of them may stand before those in the table.
+    pub(super) fn releases(&mut self, lanes: usize) -> Vec<OrderKey> {
+        let mut chosen = 0;
+        while chosen < lanes.min(self.listed.len()) {
+            match self.listed.get(chosen).and_then(|id| self.lanes.get_mut(id)) {
+                Some(lane) if !lane.is_unflushed => chosen += 1,
+                waiting => {
+                    if let Some(lane) = waiting {
+                        lane.is_listed = false;
+                    }
+                    self.listed.remove(chosen);
+                }
+            }
+        }
+        let chosen = self.listed.iter().take(lanes).filter_map(|id| self.lanes.get(id));
+        chosen.flat_map(|lane| lane.keys.iter().cloned()).collect()
     }
 
     /// The blocked events of the first so many lanes were fetched: `found` in order of seq, and `is_all` says of a lane
@@ -217,5 +230,11 @@ impl Plan {
     /// Lanes with more than `keep` events in their queues.
     pub(super) fn long_lanes(&self, keep: usize) -> Vec<LaneId> {
         self.lanes.iter().filter(|(_, lane)| lane.queue.len() > keep).map(|(id, _)| *id).collect()
+    }
+
+    /// Everything that is not in a batch.
+    #[cfg(test)]
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.ready.iter().chain(self.lanes.values().flat_map(|lane| &lane.queue))
     }
 }
