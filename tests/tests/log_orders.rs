@@ -150,7 +150,7 @@ on_each_database!(ten_thousand_events_with_long_errors_are_put_on_hold_in_one_fl
         last_error: Some(error.clone()),
         ..held(seq, &(seq % 7).to_string(), state)
     };
-    // On servers more than MySQL takes at once; the SQLite of a test is not optimised and slow with JSON.
+    // On servers more than MySQL takes at once; the SQLite of a test is slow with JSON, because it is not optimised.
     let every = if test.kind == Kind::Sqlite { 100 } else { 4 };
     let some = (1..=10_000).map(|seq| {
         if seq % every == 0 { hold(seq, HoldState::Blocked) } else { held(seq, "a", HoldState::Blocked) }

@@ -14,7 +14,7 @@ const MYSQL_HEADERS: usize = 65_535;
 
 /// Stores the events, in order.
 pub(super) async fn store(connection: &impl ConnectionTrait, events: &[NewEvent]) -> Result<(), DbErr> {
-    let limit = (connection.get_database_backend() == DbBackend::MySql).then_some(MYSQL_HEADERS);
+    let backend = connection.get_database_backend();
     let (mut group, mut size) = (Vec::new(), 0);
     for event in events {
         if !group.is_empty() && size + event.payload.len() > STATEMENT {
@@ -22,12 +22,14 @@ pub(super) async fn store(connection: &impl ConnectionTrait, events: &[NewEvent]
             size = 0;
         }
         size += event.payload.len();
-        group.push(made_storable(event, limit));
+        group.push(made_storable(event, backend));
     }
     insert(connection, group).await
 }
 
-fn made_storable(event: &NewEvent, headers: Option<usize>) -> NewEvent {
+fn made_storable(event: &NewEvent, backend: DbBackend) -> NewEvent {
+    let is_mysql = backend == DbBackend::MySql;
+    let moment = if is_mysql { storable::mysql_moment } else { storable::moment };
     NewEvent {
         id: event.id,
         event_type: storable::name(&event.event_type),
@@ -36,9 +38,9 @@ fn made_storable(event: &NewEvent, headers: Option<usize>) -> NewEvent {
         aggregate_type: event.aggregate_type.as_deref().map(storable::name),
         aggregate_id: event.aggregate_id.as_deref().map(storable::name),
         payload: storable::text(&event.payload),
-        headers: headers.map_or_else(|| event.headers.clone(), |limit| within(&event.headers, limit)),
-        deliver_at: event.deliver_at.map(storable::moment),
-        occurred_at: storable::moment(event.occurred_at),
+        headers: if is_mysql { within(&event.headers, MYSQL_HEADERS) } else { event.headers.clone() },
+        deliver_at: event.deliver_at.map(moment),
+        occurred_at: moment(event.occurred_at),
     }
 }
 

@@ -3,6 +3,7 @@
 use outbox_core::log::{Due, Flush, Hold, HoldChange, LogError, Receipt, SubscriptionName};
 use sea_orm::{Statement, Value};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::{
     sql::{Query, Sql},
@@ -69,7 +70,7 @@ impl Statements {
             .map(|hold| {
                 // SQLite counts from 1.
                 let replay_at = hold.replay.map(|_| replays.len() + 1);
-                replays.extend(hold.replay.iter().flat_map(|replay| replay.as_bytes()));
+                replays.extend(hold.replay.iter().flat_map(Uuid::as_bytes));
                 serde_json::to_string(&HoldText::of(sql, hold, replay_at))
             })
             .collect();

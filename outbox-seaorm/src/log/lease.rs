@@ -189,17 +189,6 @@ pub(super) async fn report(
     log.sessions.execute(statement).await.map(|_| ())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::next_number;
-
-    #[test]
-    fn the_counter_is_read_from_the_tables_text() {
-        assert_eq!(next_number(") ENGINE=InnoDB AUTO_INCREMENT=42 DEFAULT CHARSET=utf8mb4"), 42);
-        assert_eq!(next_number(") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"), 1);
-    }
-}
-
 pub(super) async fn describe(
     log: &Inner,
     subscription: &SubscriptionName,
@@ -216,4 +205,15 @@ pub(super) async fn describe(
         ("ordering", description.ordering.as_str().into()),
     ]);
     log.sessions.execute(statement).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_number;
+
+    #[test]
+    fn the_counter_is_read_from_the_tables_text() {
+        assert_eq!(next_number(") ENGINE=InnoDB AUTO_INCREMENT=42 DEFAULT CHARSET=utf8mb4"), 42);
+        assert_eq!(next_number(") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"), 1);
+    }
 }

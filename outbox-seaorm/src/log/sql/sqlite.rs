@@ -54,6 +54,33 @@ macro_rules! failed {
     };
 }
 
+/// Puts holds that come in into the table; which, and what happens to those that are there, follows.
+macro_rules! store_holds {
+    () => {
+        concat!(
+            "INSERT INTO {hold} (subscription, seq, aggregate_type, aggregate_id, state, attempts, due_at, last_error,
+                 replay, first_failed_at)
+             SELECT :name, h.seq, h.aggregate_type, h.aggregate_id, h.state, h.attempts, ",
+            due!(),
+            ", h.last_error, h.replay, ",
+            failed!(),
+            " FROM ",
+            holds!()
+        )
+    };
+}
+
+/// Changes a hold that is there.
+macro_rules! change_held {
+    () => {
+        "ON CONFLICT (subscription, seq) DO UPDATE
+         SET aggregate_type = excluded.aggregate_type, aggregate_id = excluded.aggregate_id,
+             state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
+             last_error = excluded.last_error, replay = excluded.replay,
+             first_failed_at = COALESCE(first_failed_at, excluded.first_failed_at)"
+    };
+}
+
 /// A hold with its event, if that is there, as [`holds`](super::super::holds) takes them.
 macro_rules! held {
     () => {
@@ -97,31 +124,12 @@ pub(super) fn sql() -> Sql {
                AND (:anchor IS NULL
                     OR EXISTS (SELECT 1 FROM {event} e WHERE e.seq = :position AND e.id = :anchor))",
         ),
-        hold_insert: query(concat!(
-            "INSERT INTO {hold} (subscription, seq, aggregate_type, aggregate_id, state, attempts, due_at, last_error,
-                 replay, first_failed_at)
-             SELECT :name, h.seq, h.aggregate_type, h.aggregate_id, h.state, h.attempts, ",
-            due!(),
-            ", h.last_error, h.replay, ",
-            failed!(),
-            " FROM ",
-            holds!(),
-            " WHERE true ON CONFLICT (subscription, seq) DO UPDATE
-             SET aggregate_type = excluded.aggregate_type, aggregate_id = excluded.aggregate_id,
-                 state = excluded.state, attempts = excluded.attempts, due_at = excluded.due_at,
-                 last_error = excluded.last_error, replay = excluded.replay,
-                 first_failed_at = COALESCE(first_failed_at, excluded.first_failed_at)"
-        )),
+        hold_insert: query(concat!(store_holds!(), " WHERE true ", change_held!())),
+        // An UPDATE with a FROM may go through all that a subscription holds, and for each of it through the document.
         hold_update: query(concat!(
-            "UPDATE {hold} AS t
-             SET aggregate_type = h.aggregate_type, aggregate_id = h.aggregate_id, state = h.state,
-                 attempts = h.attempts, due_at = ",
-            due!(),
-            ", last_error = h.last_error, replay = h.replay, first_failed_at = COALESCE(t.first_failed_at, ",
-            failed!(),
-            ") FROM ",
-            holds!(),
-            " WHERE t.subscription = :name AND t.seq = h.seq"
+            store_holds!(),
+            " CROSS JOIN {hold} t ON t.subscription = :name AND t.seq = h.seq WHERE true ",
+            change_held!()
         )),
         hold_delete: query(
             "DELETE FROM {hold} WHERE subscription = :name AND seq IN (SELECT value FROM json_each(:seqs))",
