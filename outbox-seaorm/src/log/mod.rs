@@ -8,7 +8,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `sql` | every statement, one file for each database |
-//! | `session` | the log's own connections and what is set in them |
+//! | `session`, `idle_timeout` | the log's own connections and what is set in them |
+//! | `patience` | how long the log waits for an answer |
 //! | `check` | what a database must be before a relay runs on it |
 //! | `start`, `lease`, `read`, `flush`, `holds`, `receipts` | the life of a subscription |
 //! | `changes`, `captured`, `storable` | what goes along with a flush, in a form that every database takes |
@@ -21,7 +22,9 @@ mod changes;
 mod check;
 mod flush;
 mod holds;
+mod idle_timeout;
 mod lease;
+mod patience;
 mod proof;
 mod purge;
 mod read;
@@ -41,12 +44,16 @@ pub use outbox_core::log::*;
 use outbox_core::{message::Message, progress::SeqRanges, publisher::Topics, wake::Signal};
 use sea_orm::{DatabaseConnection, DbBackend, QueryResult, TryGetable};
 
-use session::Sessions;
+use patience::Patience;
+use session::{Limits, Sessions};
 use sql::{ProofSql, Sql};
 
 /// How long a hole is left alone on MySQL before it is filled: a writer that has drawn its number and not yet
 /// inserted its row would have to draw again.
 const TOMBSTONE_GRACE: Duration = Duration::from_secs(10);
+
+/// What a log takes of its server unless told otherwise.
+const LIMITS: Limits = Limits { connections: 10, patience: Patience::new(Duration::from_secs(10)) };
 
 /// The log in the service's own database.
 ///
@@ -67,7 +74,7 @@ pub struct SeaOrmLog {
 #[derive(Debug)]
 struct Inner {
     backend: DbBackend,
-    sql: Sql,
+    sql: Arc<Sql>,
     sessions: Sessions,
     /// The table of events, quoted.
     event_table: String,
@@ -82,7 +89,8 @@ impl SeaOrmLog {
             let sql =
                 Sql::of(backend).ok_or("expected PostgreSQL, MySQL or SQLite, found another database")?;
             let event_table = quoted_event_table(backend);
-            Ok(Arc::new(Inner { backend, sql, sessions: Sessions::of(db), event_table }))
+            let (sql, sessions) = (Arc::new(sql), Sessions::of(db, LIMITS));
+            Ok(Arc::new(Inner { backend, sql, sessions, event_table }))
         });
         Self { inner, tombstone_grace: TOMBSTONE_GRACE, listens: false }
     }
@@ -93,6 +101,42 @@ impl SeaOrmLog {
     #[must_use]
     pub fn tombstone_grace(self, grace: Duration) -> Self {
         Self { tombstone_grace: grace, ..self }
+    }
+
+    /// How many connections the log opens at most. Default: 10. It opens them as it needs them: two for each subscription
+    /// that is led (reading and renewing) and one for purging are what it can use at once, and with fewer these wait for
+    /// each other. Too small, renewals wait for slow reads and leases are lost; too large, and a process with many
+    /// subscriptions takes many of the server's. On SQLite the given pool is used and this has no effect.
+    ///
+    /// Clones made before keep connections of their own.
+    #[must_use]
+    pub fn max_connections(self, connections: u32) -> Self {
+        self.limit(|limits| limits.connections = connections.max(1))
+    }
+
+    /// How long a call waits for the database before its connection is given up and the database counts as away.
+    /// Default: 10 seconds; six times as long to purge a chunk or to fill holes, sixty times for the pass over the log
+    /// with which a subscription may begin. Too small, a slow read never ends; too large, a network that swallows
+    /// everything stops a relay for that long. On PostgreSQL the server ends such a statement too. No effect on SQLite.
+    ///
+    /// Clones made before keep connections of their own.
+    #[must_use]
+    pub fn statement_timeout(self, timeout: Duration) -> Self {
+        self.limit(|limits| limits.patience = Patience::new(timeout.max(Duration::from_millis(10))))
+    }
+
+    fn limit(self, change: impl FnOnce(&mut Limits)) -> Self {
+        let inner = self.inner.map(|inner| {
+            let mut limits = inner.sessions.limits();
+            change(&mut limits);
+            Arc::new(Inner {
+                backend: inner.backend,
+                sql: Arc::clone(&inner.sql),
+                sessions: Sessions::of(inner.sessions.users().clone(), limits),
+                event_table: inner.event_table.clone(),
+            })
+        });
+        Self { inner, ..self }
     }
 
     /// Lets a relay on this log listen for what other processes store, if these have a
@@ -129,6 +173,12 @@ impl fmt::Debug for SeaOrmLog {
 }
 
 impl Inner {
+    /// Runs a call of a few round trips within its bound. One that is given up at the bound may have done its work:
+    /// whoever asked for it gets an error, as of any answer that is lost.
+    async fn shortly<T>(&self, call: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
+        self.sessions.within(self.sessions.limits().patience.short(), call).await
+    }
+
     /// Whether numbers can appear below others that were seen before them.
     fn has_holes(&self) -> bool {
         !matches!(self.sql.proof, ProofSql::SingleWriter { .. })
@@ -142,7 +192,9 @@ impl EventLog for SeaOrmLog {
     }
 
     async fn register(&self, subscription: &SubscriptionName, start: StartPoint) -> Result<(), LogError> {
-        start::register(self.inner()?, subscription, start).await
+        let log = self.inner()?;
+        let bound = log.sessions.limits().patience.longest();
+        log.sessions.within(bound, start::register(log, subscription, start)).await
     }
 
     async fn acquire(
@@ -151,7 +203,8 @@ impl EventLog for SeaOrmLog {
         owner: Owner,
         lease: Duration,
     ) -> Result<Acquired, LogError> {
-        lease::acquire(self.inner()?, subscription, owner, lease).await
+        let log = self.inner()?;
+        log.shortly(lease::acquire(log, subscription, owner, lease)).await
     }
 
     async fn renew(
@@ -187,7 +240,8 @@ impl EventLog for SeaOrmLog {
     }
 
     async fn read(&self, request: ReadRequest<'_>) -> Result<Page, LogError> {
-        read::read(self.inner()?, request).await
+        let log = self.inner()?;
+        log.shortly(read::read(log, request)).await
     }
 
     async fn flush(
@@ -196,7 +250,8 @@ impl EventLog for SeaOrmLog {
         owner: Owner,
         flush: &Flush,
     ) -> Result<Flushed, LogError> {
-        flush::flush(self.inner()?, subscription, owner, flush).await
+        let log = self.inner()?;
+        log.shortly(flush::flush(log, subscription, owner, flush)).await
     }
 
     async fn due(
@@ -228,11 +283,13 @@ impl EventLog for SeaOrmLog {
         ack_within: Duration,
         limit: usize,
     ) -> Result<u64, LogError> {
-        receipts::resend_unacknowledged(self.inner()?, subscription, ack_within, limit).await
+        let log = self.inner()?;
+        log.shortly(receipts::resend_unacknowledged(log, subscription, ack_within, limit)).await
     }
 
     async fn survey(&self, subscription: &SubscriptionName, topics: &Topics) -> Result<Survey, LogError> {
-        survey::survey(self.inner()?, subscription, topics).await
+        let log = self.inner()?;
+        log.shortly(survey::survey(log, subscription, topics)).await
     }
 
     async fn next_due(&self, subscription: &SubscriptionName) -> Result<Option<Duration>, LogError> {
@@ -261,7 +318,8 @@ impl EventLog for SeaOrmLog {
     }
 
     async fn fill(&self, holes: &SeqRanges) -> Result<SeqRanges, LogError> {
-        proof::fill(self.inner()?, holes).await
+        let log = self.inner()?;
+        log.sessions.within(log.sessions.limits().patience.long(), proof::fill(log, holes)).await
     }
 
     async fn watch(&self, news: &Signal) {
@@ -273,11 +331,12 @@ impl EventLog for SeaOrmLog {
             crate::wake::listen(inner.sessions.users(), news).await;
         }
         #[cfg(not(feature = "sqlx-postgres"))]
-        let _ = news;
+        let _ = (news, self.listens);
     }
 
     async fn purge(&self, request: PurgeRequest) -> Result<Purged, LogError> {
-        purge::purge(self.inner()?, request).await
+        let log = self.inner()?;
+        log.sessions.within(log.sessions.limits().patience.long(), purge::purge(log, request)).await
     }
 }
 

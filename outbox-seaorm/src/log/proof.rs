@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::TryFutureExt as _;
 use outbox_core::{
     log::{Barrier, LogError},
     message::Seq,
@@ -90,14 +91,16 @@ async fn uncommitted(log: &Inner, taken: &Query, ranges: &SeqRanges) -> Result<S
     bind_ranges(ranges, &mut values);
     let statement = taken.with(&values);
     let pool = log.sessions.pool().await?.clone();
-    let reading = tokio::spawn(async move {
+    let (doubt, bound) = (log.sessions.doubt(), log.sessions.limits().patience.short());
+    let reading = async move {
         let transaction =
             pool.begin_with_config(Some(IsolationLevel::ReadUncommitted), Some(AccessMode::ReadOnly)).await?;
         let rows = transaction.query_all_raw(statement).await?;
         transaction.commit().await?;
         Ok::<_, sea_orm::DbErr>(rows)
-    });
-    let rows = reading.await.map_err(LogError::database)?.map_err(LogError::database)?;
+    };
+    let reading = async move { doubt.within(bound, reading.map_err(LogError::database)).await };
+    let rows = tokio::spawn(reading).await.map_err(LogError::database)??;
     let mut seqs = SeqRanges::new();
     for row in &rows {
         seqs.insert(column(row, 0)?);

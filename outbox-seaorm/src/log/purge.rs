@@ -13,7 +13,7 @@ use super::{Inner, column, micros, start::lock_floor};
 /// or keeps purge waiting; a leader only moves forward, so that what it needed when it was asked is the lowest of what
 /// it needs until the chunk is gone.
 pub(super) async fn purge(log: &Inner, request: PurgeRequest) -> Result<Purged, LogError> {
-    let transaction = log.sessions.begin().await?;
+    let transaction = log.sessions.begin_long(log.sessions.limits().patience.long()).await?;
     let floor = lock_floor(log, &transaction).await?;
     let Some(Wanted { before, names }) = wanted_from(log, &transaction).await? else {
         transaction.rollback().await.map_err(LogError::database)?;

@@ -6,10 +6,10 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use outbox_core::log::LogError;
@@ -19,13 +19,11 @@ use sea_orm::{
 };
 use tokio::sync::OnceCell;
 
-use super::column;
-
-/// The connections of a log at most. They are opened as needed, as a rule three: reading, renewing, filling holes and
-/// purging. The others are for more subscriptions, and for when the server vanished behind a connection, which keeps
-/// its place until TCP gives it up.
-#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
-const MAX_CONNECTIONS: u32 = 10;
+use super::{
+    column,
+    idle_timeout::IdleTimeout,
+    patience::{Doubt, Patience},
+};
 
 /// How long a statement waits for another session's lock.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -35,8 +33,13 @@ pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 #[cfg(feature = "sqlx-mysql")]
 const SQL_MODE: &str = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
 
-/// What the sessions are set for until the first lease is taken.
-const LONGEST_LEASE: Duration = Duration::from_secs(30);
+/// What a log takes of its server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The connections of its pool at most.
+    pub(super) connections: u32,
+    pub(super) patience: Patience,
+}
 
 /// Opens connections on first use and keeps their settings in step with the lease.
 #[derive(Debug)]
@@ -46,15 +49,17 @@ pub(super) struct Sessions {
     timeout: Arc<IdleTimeout>,
     /// How many connections the pool has made.
     made: Arc<AtomicU64>,
+    limits: Limits,
+    doubt: Arc<Doubt>,
 }
 
 impl Sessions {
-    pub(super) fn of(users: DatabaseConnection) -> Self {
-        Self { users, own: OnceCell::new(), timeout: Arc::default(), made: Arc::default() }
+    pub(super) fn of(users: DatabaseConnection, limits: Limits) -> Self {
+        let (timeout, made, doubt) = (Arc::default(), Arc::default(), Arc::default());
+        Self { users, own: OnceCell::new(), timeout, made, limits, doubt }
     }
 
     /// The connection that the log was made from.
-    #[cfg(feature = "sqlx-postgres")]
     pub(super) fn users(&self) -> &DatabaseConnection {
         &self.users
     }
@@ -76,20 +81,54 @@ impl Sessions {
     }
 
     pub(super) async fn all(&self, statement: Statement) -> Result<Vec<QueryResult>, LogError> {
-        self.pool().await?.query_all_raw(statement).await.map_err(LogError::database)
+        let call = async { self.pool().await?.query_all_raw(statement).await.map_err(LogError::database) };
+        self.within(self.limits.patience.short(), call).await
     }
 
     pub(super) async fn one(&self, statement: Statement) -> Result<Option<QueryResult>, LogError> {
-        self.pool().await?.query_one_raw(statement).await.map_err(LogError::database)
+        let call = async { self.pool().await?.query_one_raw(statement).await.map_err(LogError::database) };
+        self.within(self.limits.patience.short(), call).await
     }
 
     pub(super) async fn execute(&self, statement: Statement) -> Result<ExecResult, LogError> {
-        self.pool().await?.execute_raw(statement).await.map_err(LogError::database)
+        let call = async { self.pool().await?.execute_raw(statement).await.map_err(LogError::database) };
+        self.within(self.limits.patience.short(), call).await
     }
 
-    /// A transaction that may write.
+    /// A transaction that may write. What is done in it has to be put [`within`](Self::within) a bound.
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, LogError> {
         self.pool().await?.begin_with_options(writing()).await.map_err(LogError::database)
+    }
+
+    /// The same, for statements that the server may take longer for than for others.
+    pub(super) async fn begin_long(&self, bound: Duration) -> Result<DatabaseTransaction, LogError> {
+        let transaction = self.begin().await?;
+        if self.users.get_database_backend() == DbBackend::Postgres {
+            let set = format!("SET LOCAL statement_timeout = '{}ms'", bound.as_millis());
+            transaction.execute_unprepared(&set).await.map_err(LogError::database)?;
+        }
+        Ok(transaction)
+    }
+
+    pub(super) fn doubt(&self) -> Arc<Doubt> {
+        Arc::clone(&self.doubt)
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Runs a call within a bound; see [`patience`](super::patience). SQLite has no connection that could lead nowhere, and
+    /// its calls may have to wait for the user's own.
+    pub(super) async fn within<T>(
+        &self,
+        bound: Duration,
+        call: impl Future<Output = Result<T, LogError>>,
+    ) -> Result<T, LogError> {
+        if self.users.get_database_backend() == DbBackend::Sqlite {
+            return call.await;
+        }
+        self.doubt.within(bound, call).await
     }
 
     async fn open(&self) -> Result<DatabaseConnection, LogError> {
@@ -112,7 +151,8 @@ impl Sessions {
             _ => return Ok(false),
         };
         let question = Statement::from_string(self.users.get_database_backend(), question);
-        let row = self.users.query_one_raw(question).await.map_err(LogError::database)?;
+        let call = async { self.users.query_one_raw(question).await.map_err(LogError::database) };
+        let row = self.within(self.limits.patience.short(), call).await?;
         row.map_or(Ok(false), |row| column(&row, 0))
     }
 
@@ -130,7 +170,9 @@ impl Sessions {
     fn open_postgres(&self, search_path: String) -> DatabaseConnection {
         let options = self.users.get_postgres_connection_pool().connect_options();
         let (timeout, made) = (self.timeout.clone(), self.made.clone());
-        let pool = own_pool::<sqlx::Postgres>(&self.timeout)
+        // What the client gives up goes on at the server: it ends a little earlier there.
+        let longest = self.limits.patience.short() * 9 / 10;
+        let pool = own_pool::<sqlx::Postgres>(&self.timeout, &self.doubt, self.limits)
             .after_connect(move |connection, _| {
                 made.fetch_add(1, Ordering::SeqCst);
                 let (search_path, timeout) = (search_path.clone(), timeout.get());
@@ -141,6 +183,7 @@ impl Sessions {
                              set_config('default_transaction_isolation', 'read committed', false),
                              set_config('idle_in_transaction_session_timeout', $2, false),
                              set_config('lock_timeout', $3, false),
+                             set_config('statement_timeout', $4, false),
                              set_config('jit', 'off', false),
                              set_config('synchronous_commit', CASE current_setting('synchronous_commit')
                                  WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)",
@@ -148,6 +191,7 @@ impl Sessions {
                     .bind(search_path)
                     .bind(format!("{}ms", timeout.as_millis()))
                     .bind(format!("{}ms", LOCK_PATIENCE.as_millis()))
+                    .bind(format!("{}ms", longest.as_millis().max(1)))
                     .execute(&mut *connection)
                     .await?;
                     let is_replica: bool =
@@ -163,7 +207,7 @@ impl Sessions {
     fn open_mysql(&self) -> DatabaseConnection {
         let options = self.users.get_mysql_connection_pool().connect_options();
         let (timeout, made) = (self.timeout.clone(), self.made.clone());
-        let pool = own_pool::<sqlx::MySql>(&self.timeout)
+        let pool = own_pool::<sqlx::MySql>(&self.timeout, &self.doubt, self.limits)
             // The pool closes what it does not use before the server does, which would note each as aborted.
             .idle_timeout(self.timeout.get() / 2)
             .after_connect(move |connection, _| {
@@ -237,64 +281,36 @@ pub(super) fn backend_of(users: &DatabaseConnection) -> Result<DbBackend, &'stat
 }
 
 /// A small pool whose connections are tried before use only where they were idle long enough for the server to
-/// have ended them: else each statement would cost two round trips.
+/// have ended them or the network to have lost them: else each statement would cost two round trips.
 #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
-fn own_pool<DB: sqlx::Database>(timeout: &Arc<IdleTimeout>) -> sqlx::pool::PoolOptions<DB> {
-    use sqlx::Connection as _;
+fn own_pool<DB: sqlx::Database>(
+    timeout: &Arc<IdleTimeout>,
+    doubt: &Arc<Doubt>,
+    limits: Limits,
+) -> sqlx::pool::PoolOptions<DB> {
+    use super::patience::answers;
 
-    let timeout = timeout.clone();
+    let (timeout, doubt) = (timeout.clone(), doubt.clone());
     sqlx::pool::PoolOptions::<DB>::new()
-        .max_connections(MAX_CONNECTIONS)
+        .max_connections(limits.connections)
         .min_connections(0)
-        .acquire_timeout(Duration::from_secs(10))
+        // Below the bound of a statement, so that what is wrong is told by the driver.
+        .acquire_timeout(limits.patience.short() * 4 / 5)
+        // sqlx tries what is released too, but for as long as it takes.
+        .after_release(|connection, _| Box::pin(async { answers(connection).await.map(|()| true) }))
         .idle_timeout(Duration::from_secs(60))
         .test_before_acquire(false)
         .before_acquire(move |connection, meta| {
             let outdated = timeout.changed_after(meta.age);
-            let may_be_gone = meta.idle_for > timeout.get() / 2;
+            let may_be_gone = meta.idle_for > timeout.get() / 2 || doubt.covers(meta.idle_for);
             Box::pin(async move {
                 if outdated {
                     return Ok(false);
                 }
                 if may_be_gone {
-                    connection.ping().await?;
+                    answers(connection).await?;
                 }
                 Ok(true)
             })
         })
-}
-
-/// How long a session may sit in a transaction: below a third of the shortest lease. Without it a leader that
-/// freezes inside its flush keeps its lock on the subscription's row and nobody can ever take over.
-#[derive(Debug)]
-struct IdleTimeout {
-    /// The timeout, and when it last became shorter.
-    state: Mutex<(Duration, Instant)>,
-}
-
-impl Default for IdleTimeout {
-    fn default() -> Self {
-        Self { state: Mutex::new((LONGEST_LEASE * 3 / 10, Instant::now())) }
-    }
-}
-
-impl IdleTimeout {
-    fn shorten_for(&self, lease: Duration) {
-        let wanted = (lease * 3 / 10).max(Duration::from_millis(50));
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if wanted < state.0 {
-            *state = (wanted, Instant::now());
-        }
-    }
-
-    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
-    fn get(&self) -> Duration {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// Whether it became shorter since a connection of this age was opened.
-    #[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql"))]
-    fn changed_after(&self, age: Duration) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1.elapsed() < age
-    }
 }

@@ -20,7 +20,7 @@ pub(super) async fn register(
         return Ok(());
     }
     // The floor stays locked to the end: purge must not take what this subscription is about to begin with.
-    let transaction = log.sessions.begin().await?;
+    let transaction = log.sessions.begin_long(log.sessions.limits().patience.longest()).await?;
     let floor = lock_floor(log, &transaction).await?;
     let begin = match start {
         StartPoint::Beginning => StoredProgress { position: floor, ..StoredProgress::default() },
