@@ -2,6 +2,7 @@
 
 mod mariadb;
 mod postgres;
+mod processes;
 mod tools;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
 
+use processes::{children_of, guard, signal};
 pub use tools::Tools;
 
 /// How long a server may take to answer, the recovery after a kill included.
@@ -38,7 +40,8 @@ impl Kind {
     }
 }
 
-/// A server. It is killed and its folder removed when this is dropped.
+/// A server. It is killed when this is dropped; its folder stays for whoever wants to know why, unless it is
+/// [removed](Self::remove).
 #[derive(Debug)]
 pub struct Server {
     kind: Kind,
@@ -200,6 +203,17 @@ impl Server {
         &self.folder
     }
 
+    /// Ends a run that went well: kills the server, unless it was killed before, and removes its folder.
+    ///
+    /// # Errors
+    /// Where the server had ended by itself.
+    pub fn remove(mut self) -> Result<()> {
+        if self.running.is_some() {
+            self.kill()?;
+        }
+        Ok(fs::remove_dir_all(&self.folder)?)
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
@@ -218,12 +232,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let killed = if self.running.is_some() { self.kill() } else { Ok(()) };
+        if self.running.is_some() {
+            let _ = self.kill();
+        }
         self.end_guard();
-        if std::thread::panicking() || killed.is_err() {
-            eprintln!("what is left of the server: {}", self.folder.display());
-        } else {
-            let _ = fs::remove_dir_all(&self.folder);
+        if self.folder.exists() {
+            eprintln!("what is left of the run: {}", self.folder.display());
         }
     }
 }
@@ -244,40 +258,4 @@ pub fn run(command: &mut Command) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Waits for the end of its input, which is the end of this process, and then kills the server. Both servers name
-/// their data folder on the command line: a number that is another's by then is left alone.
-fn guard(pid: u32, folder: &Path) -> Result<Child> {
-    let script =
-        r#"cat >/dev/null; if grep -q -- "$1" "/proc/$0/cmdline" 2>/dev/null; then kill -QUIT "$0"; fi"#;
-    let mut command = Command::new("sh");
-    command.args(["-c", script, &pid.to_string()]).arg(folder);
-    Ok(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
-}
-
-fn signal(name: &str, pids: &[String]) -> Result<()> {
-    // Some may end by themselves meanwhile; whether all are gone is looked at by the caller.
-    Command::new("kill")
-        .arg(format!("-{name}"))
-        .args(pids)
-        .stderr(Stdio::null())
-        .status()
-        .context("send a signal")?;
-    Ok(())
-}
-
-/// The numbers of the processes that this one started.
-fn children_of(parent: u32) -> Result<Vec<String>> {
-    let mut children = Vec::new();
-    for process in fs::read_dir("/proc")? {
-        let process = process?;
-        let Ok(stat) = fs::read_to_string(process.path().join("stat")) else { continue };
-        // The name stands in brackets and may hold anything; the parent is the second field behind it.
-        let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
-        if behind.split_whitespace().nth(1) == Some(parent.to_string().as_str()) {
-            children.push(process.file_name().to_string_lossy().into_owned());
-        }
-    }
-    Ok(children)
 }

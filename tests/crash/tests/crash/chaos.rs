@@ -84,7 +84,7 @@ async fn crash(kind: Kind) -> Result<()> {
         assert_eq!(count, 0, "{what}, seed {seed}");
     }
     had_an_effect(&figures, &happened, &broker, epoch, length);
-    Ok(())
+    server.remove()
 }
 
 /// A run in which little went wrong proves little.

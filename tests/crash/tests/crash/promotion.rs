@@ -36,7 +36,7 @@ async fn promote() -> Result<()> {
     write_until(&scene, &primary, 300).await?;
     drained(&db, SOON).await?;
 
-    let mut replica = primary.replica().await?;
+    let replica = primary.replica().await?;
     let replicated = replica.admin("shop").await?;
     caught_up(&db, &replicated).await;
     let refused =
@@ -75,7 +75,8 @@ async fn promote() -> Result<()> {
         "the anchor was not seen to fire:\n{told}"
     );
     relay.stop(SOON)?;
-    replica.kill()
+    replica.remove()?;
+    primary.remove()
 }
 
 /// Writes so many events and waits for the writers' end.

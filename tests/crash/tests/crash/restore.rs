@@ -76,7 +76,7 @@ async fn dump_and_restore(kind: Kind) -> Result<()> {
     assert_eq!((figures.lost, figures.out_of_order, figures.uncaptured), (0, 0, 0));
     assert!(reused > 0, "the restored database gave out no number a second time");
     assert!(figures.never_committed > 0, "nothing was published after the dump");
-    Ok(())
+    server.remove()
 }
 
 fn write(scene: &Scene, url: &str) -> Result<Vec<Process>> {

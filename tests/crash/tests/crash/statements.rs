@@ -70,7 +70,8 @@ async fn on_postgres() -> Result<()> {
     drain(&server, &server.url("shop").replace("postgres@", "relay@")).await?;
     let counted = "SELECT sum(calls)::bigint FROM pg_stat_statements WHERE userid = 'relay'::regrole";
     judge(Kind::Postgres, number(&db, counted).await?);
-    drained(&db, SOON).await
+    drained(&db, SOON).await?;
+    server.remove()
 }
 
 async fn on_mariadb() -> Result<()> {
@@ -83,7 +84,8 @@ async fn on_mariadb() -> Result<()> {
     let counted = "SELECT CAST(select_commands + update_commands + other_commands AS SIGNED)
                    FROM information_schema.user_statistics WHERE user = 'relay'";
     judge(Kind::Mariadb, number(&db, counted).await?);
-    drained(&db, SOON).await
+    drained(&db, SOON).await?;
+    server.remove()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
