@@ -23,8 +23,11 @@ pub enum Blow {
     BrokerOutage,
 }
 
-/// How often in a minute.
-const A_MINUTE: [(Blow, u32); 6] = [
+/// How often each thing happens in a minute.
+pub type Minute = [(Blow, u32); 6];
+
+/// Some of everything.
+pub const OF_EVERYTHING: Minute = [
     (Blow::KillRelay, 8),
     (Blow::FreezeRelay, 6),
     (Blow::KillConsumer, 4),
@@ -33,11 +36,21 @@ const A_MINUTE: [(Blow, u32); 6] = [
     (Blow::BrokerOutage, 3),
 ];
 
+/// A server that does not stay up.
+pub const OF_CRASHES: Minute = [
+    (Blow::KillRelay, 2),
+    (Blow::FreezeRelay, 0),
+    (Blow::KillConsumer, 2),
+    (Blow::CutConnections, 2),
+    (Blow::KillServer, 16),
+    (Blow::BrokerOutage, 2),
+];
+
 /// The blows of a run, in an order of their own.
 #[must_use]
-pub fn blows(length: Duration, dice: &mut Dice) -> Vec<Blow> {
+pub fn blows(minute: &Minute, length: Duration, dice: &mut Dice) -> Vec<Blow> {
     let mut blows = Vec::new();
-    for (blow, a_minute) in A_MINUTE {
+    for &(blow, a_minute) in minute {
         let times = (u64::from(a_minute) * length.as_secs()).div_ceil(60);
         blows.extend((0..times).map(|_| blow));
     }
@@ -71,10 +84,10 @@ impl Cast<'_> {
     ///
     /// # Errors
     /// Where a process ended by itself, or the server did not come up again.
-    pub async fn suffer(&mut self, length: Duration, dice: &mut Dice) -> Result<Happened> {
+    pub async fn suffer(&mut self, minute: &Minute, length: Duration, dice: &mut Dice) -> Result<Happened> {
         let mut happened = Happened::default();
         let begun = Instant::now();
-        let blows = blows(length, dice);
+        let blows = blows(minute, length, dice);
         let total = u32::try_from(blows.len())?;
         for (number, blow) in (1..).zip(blows) {
             let due = length * number / (total + 1);

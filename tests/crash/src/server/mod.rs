@@ -154,6 +154,19 @@ impl Server {
         }
     }
 
+    /// Has everything that was committed so far written, also where the settings put that off.
+    ///
+    /// # Errors
+    /// Where the server is away.
+    pub async fn flush(&self) -> Result<()> {
+        let flush = match self.kind {
+            Kind::Postgres => "CHECKPOINT",
+            Kind::Mariadb => "FLUSH LOGS",
+        };
+        self.admin("").await?.execute_unprepared(flush).await?;
+        Ok(())
+    }
+
     /// A connection of the test's own; an empty name is the server's own database.
     ///
     /// # Errors
