@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Result;
-use outbox_core::relay::{Relay, RelayConfig, Retention, Subscription};
+use outbox_core::{
+    relay::{Relay, RelayConfig, Retention, Subscription},
+    retry::RetryPolicy,
+};
 use outbox_seaorm::SeaOrmLog;
 use tokio::sync::watch;
 
@@ -43,13 +46,15 @@ pub async fn run(
         backoff_max: Duration::from_millis(500),
         ..RelayConfig::default()
     };
+    // An event that fails is tried again for ever: a dead one would look as one that was lost.
+    let retry = RetryPolicy::exponential(Duration::from_millis(50), Duration::from_millis(500), u32::MAX);
     let publisher = BrokerPublisher::new(broker, name, pace.max_batch);
     // Slow writers are spared for less long than by default, so that many numbers are filled in a short run.
     let log = SeaOrmLog::new(db).tombstone_grace(Duration::from_millis(300));
     Relay::new(log, "/shop")
         .config(config)
         .retention(Retention::forever())
-        .subscription(Subscription::new(SUBSCRIPTION, publisher))
+        .subscription(Subscription::new(SUBSCRIPTION, publisher).retry(retry))
         .run_until(input_ended(ended))
         .await?;
     Ok(())
