@@ -205,8 +205,11 @@ impl EventLog for MemoryLog {
             }
         }
         for receipt in &flush.receipts {
-            let ack_due = receipt.ack_within.map(|within| now + within);
-            stored.receipts.insert(receipt.seq, StoredReceipt { receipt: receipt.clone(), ack_due });
+            let before = stored.receipts.get(&receipt.seq);
+            let is_acknowledged = before.is_some_and(|before| before.is_acknowledged);
+            let ack_due = receipt.ack_within.filter(|_| !is_acknowledged).map(|within| now + within);
+            let stored_receipt = StoredReceipt { receipt: receipt.clone(), ack_due, is_acknowledged };
+            stored.receipts.insert(receipt.seq, stored_receipt);
         }
         for event in &flush.captured {
             let seq = state.draw();

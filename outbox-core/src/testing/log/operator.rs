@@ -77,7 +77,10 @@ impl MemoryLog {
         let mut state = self.state();
         let stored = state.subscription_mut(subscription);
         let receipt = stored.and_then(|stored| stored.receipts.get_mut(&seq));
-        receipt.is_some_and(|stored| stored.ack_due.take().is_some())
+        receipt.is_some_and(|stored| {
+            stored.ack_due = None;
+            !std::mem::replace(&mut stored.is_acknowledged, true)
+        })
     }
 
     fn intervene<T>(

@@ -69,6 +69,8 @@ pub struct StoredReceipt {
     pub receipt: Receipt,
     /// Until when its acknowledgement is awaited; `None` where it is not, or has come.
     pub ack_due: Option<DateTime<Utc>>,
+    /// Whether a consumer has acknowledged it, which stays so when it is published once more.
+    pub is_acknowledged: bool,
 }
 
 /// All that was committed at some time.
