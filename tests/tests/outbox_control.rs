@@ -2,7 +2,7 @@
 
 use outbox_seaorm::{
     Outbox, SeaOrmLog,
-    outbox::OutboxError,
+    outbox::{Action, AuditFilter, OutboxError, RewindTo},
     tables::{audit, subscription as row},
 };
 use outbox_tests::{
@@ -70,5 +70,37 @@ on_each_database!(a_subscription_that_is_not_there_is_named_with_those_that_are,
     assert!(matches!(&error, OutboxError::UnknownSubscription { .. }));
     assert_eq!(error.to_string(), "expected the name of a subscription (mail, sqs), found `sqss`");
     assert_eq!(audited(&test.db).await?, []);
+    Ok(())
+});
+
+on_each_database!(the_audit_tells_who_did_what_the_latest_first, async |test| {
+    let outbox = Outbox::new(test.db.clone());
+    for name in ["sqs", "sqs_2", "sqsX2"] {
+        lead(&SeaOrmLog::new(test.db.clone()), &subscription(name)).await?;
+    }
+    let (ada, bob) = (outbox.acting_as("ada", "broker moves")?, outbox.acting_as("bob", "a test")?);
+    ada.pause("sqs").await?;
+    bob.pause("sqs_2").await?;
+    bob.rewind("sqs_2", RewindTo::Beginning).await?;
+    ada.pause("sqsX2").await?;
+    ada.resume("sqs").await?;
+
+    let all = outbox.audit(AuditFilter::all()).await?;
+    assert_eq!(all.iter().map(|entry| entry.id).collect::<Vec<_>>(), [5, 4, 3, 2, 1]);
+    assert_eq!((all[4].who.as_str(), all[4].why.as_deref()), ("ada", Some("broker moves")));
+    let (begun, ended) = (all[4].at, all[0].at + chrono::TimeDelta::seconds(1));
+    for (filter, expected) in [
+        (AuditFilter::all().who("bob"), &[3, 2][..]),
+        (AuditFilter::all().action(Action::Pause), &[4, 2, 1]),
+        (AuditFilter::all().subscription("sqs"), &[5, 1]),
+        (AuditFilter::all().subscription("sqs_2"), &[3, 2]),
+        (AuditFilter::all().since(begun).until(ended), &[5, 4, 3, 2, 1]),
+        (AuditFilter::all().until(begun), &[]),
+        (AuditFilter::all().since(ended), &[]),
+        (AuditFilter::all().limit(2).before(4), &[3, 2]),
+    ] {
+        let found = outbox.audit(filter.clone()).await?;
+        assert_eq!(found.iter().map(|entry| entry.id).collect::<Vec<_>>(), expected, "of {filter:?}");
+    }
     Ok(())
 });

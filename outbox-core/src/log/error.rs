@@ -18,8 +18,8 @@ pub enum LogError {
     /// The event that the stored position points at is not in the log: the table was truncated or restored.
     #[error(
         "subscription `{subscription}` has read up to event {position}, but the log holds another event there or none: \
-         the table was truncated or restored; to go on, stop the relays and delete the subscription's row and its holds, so \
-         that it begins anew at its start point"
+         the table was truncated or restored; to go on, rewind the subscription, to its beginning or to the last event that \
+         its broker is known to have, and start the relay again"
     )]
     AnchorGone {
         /// Whose progress it is.

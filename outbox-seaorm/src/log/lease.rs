@@ -22,7 +22,7 @@ pub(super) struct Standing {
     /// What is left of the lease that another holds; zero where nobody leads.
     remaining: Duration,
     /// Whether the row at the position is the one that was read, where there is one.
-    anchored: bool,
+    pub(super) anchored: bool,
     /// The time by the database's clock.
     pub(super) now: DateTime<Utc>,
 }
@@ -66,8 +66,8 @@ pub(super) async fn acquire(
         return Err(LogError::Refused(format!(
             "subscription `{subscription}` has read up to event {position}, but the log has given out numbers up to \
              {last} only: the table was truncated or restored without its counter, and new events would be taken for \
-             old ones; give the counter a number above that, or delete the subscription's row and its holds, so that it \
-             begins anew at its start point"
+             old ones; give the counter a number above that, or rewind the subscription, to its beginning or to the last \
+             event that its broker is known to have, and start the relay again"
         )));
     }
     transaction.commit().await.map_err(LogError::database)?;

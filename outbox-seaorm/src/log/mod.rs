@@ -16,6 +16,7 @@
 //! | `survey` | how far a subscription is behind |
 //! | `proof` | when a hole may be forgotten |
 //! | `purge` | the end of an event |
+//! | `rewind` | where a subscription goes on that is moved back |
 
 mod captured;
 mod changes;
@@ -29,6 +30,7 @@ mod proof;
 mod purge;
 mod read;
 mod receipts;
+mod rewind;
 mod rows;
 mod session;
 mod sql;

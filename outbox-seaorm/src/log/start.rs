@@ -50,7 +50,7 @@ pub(super) async fn lock_floor(log: &Inner, transaction: &DatabaseTransaction) -
 
 /// Behind the last row that was stored before a moment, with every gap below as a hole: a number that is missing
 /// there may belong to a transaction that is still to commit. One snapshot; two would lose what commits in between.
-async fn at_end(
+pub(super) async fn at_end(
     log: &Inner,
     connection: &impl ConnectionTrait,
     floor: Seq,

@@ -2,9 +2,17 @@
 
 use std::fmt;
 
-use sea_orm::{DatabaseTransaction, DbErr, EntityTrait as _, NotSet, Set};
+use sea_orm::{
+    ColumnTrait as _, Condition, DatabaseTransaction, DbErr, EntityTrait as _, NotSet, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Set, prelude::DateTimeUtc, sea_query::ExprTrait as _,
+};
+use serde::Serialize;
 
-use crate::tables::audit;
+use super::{Outbox, OutboxError, filter::place_of};
+use crate::tables::audit::{self, Column};
+
+/// Rows of a page unless told otherwise.
+const PAGE: u32 = 100;
 
 /// What an operator did, as stored in `outbox_audit`. Names are added and never changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -90,5 +98,128 @@ impl Responsible {
             reason: Set(Some(self.why.clone())),
         };
         audit::Entity::insert(row).exec_without_returning(txn).await.map(drop)
+    }
+}
+
+/// One thing that an operator did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AuditEntry {
+    /// Number of the entry.
+    pub id: i64,
+    /// When, by the database's clock.
+    pub at: DateTimeUtc,
+    /// Who.
+    pub who: String,
+    /// What: the text of an [`Action`].
+    pub action: String,
+    /// On what: the subscription's name, and after a `/` the seqs where there are any, as `sqs/3,7-9`.
+    pub target: String,
+    /// Why.
+    pub why: Option<String>,
+}
+
+impl From<audit::Model> for AuditEntry {
+    fn from(row: audit::Model) -> Self {
+        Self {
+            id: row.id,
+            at: row.at,
+            who: row.actor,
+            action: row.action,
+            target: row.target,
+            why: row.reason,
+        }
+    }
+}
+
+/// Which entries of the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct AuditFilter {
+    who: Option<String>,
+    action: Option<Action>,
+    subscription: Option<String>,
+    since: Option<DateTimeUtc>,
+    until: Option<DateTimeUtc>,
+    before: Option<i64>,
+    limit: u32,
+}
+
+impl AuditFilter {
+    /// Every entry.
+    pub fn all() -> Self {
+        Self {
+            who: None,
+            action: None,
+            subscription: None,
+            since: None,
+            until: None,
+            before: None,
+            limit: PAGE,
+        }
+    }
+
+    /// What this person did.
+    pub fn who(self, who: impl Into<String>) -> Self {
+        Self { who: Some(who.into()), ..self }
+    }
+
+    /// What was done in this way.
+    pub fn action(self, action: Action) -> Self {
+        Self { action: Some(action), ..self }
+    }
+
+    /// What was done to this subscription, also where it was dropped since.
+    pub fn subscription(self, name: impl Into<String>) -> Self {
+        Self { subscription: Some(name.into()), ..self }
+    }
+
+    /// What was done at this moment or later, by the database's clock.
+    pub fn since(self, moment: DateTimeUtc) -> Self {
+        Self { since: Some(moment), ..self }
+    }
+
+    /// What was done before this moment, by the database's clock.
+    pub fn until(self, moment: DateTimeUtc) -> Self {
+        Self { until: Some(moment), ..self }
+    }
+
+    /// Goes on behind this entry, the last of the page before.
+    pub fn before(self, id: i64) -> Self {
+        Self { before: Some(id), ..self }
+    }
+
+    /// At most so many. Default: 100.
+    pub fn limit(self, limit: u32) -> Self {
+        Self { limit, ..self }
+    }
+}
+
+impl Outbox {
+    /// What operators did, the latest first. The table has one index, the entry's number, and a row for each thing that
+    /// somebody did by hand: it is read in order until the page is full.
+    ///
+    /// # Errors
+    /// Where the database is away.
+    pub async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>, OutboxError> {
+        let backend = self.db.get_database_backend();
+        let subscription = filter.subscription.as_ref().map(|name| {
+            let with_seqs = place_of(backend, &format!("{name}/"), Column::Target).eq(1);
+            Condition::any().add(Column::Target.eq(name)).add(with_seqs)
+        });
+        let wanted = Condition::all()
+            .add_option(filter.who.as_ref().map(|who| Column::Actor.eq(who)))
+            .add_option(filter.action.map(|action| Column::Action.eq(action.as_str())))
+            .add_option(subscription)
+            .add_option(filter.since.map(|moment| Column::At.gte(moment)))
+            .add_option(filter.until.map(|moment| Column::At.lt(moment)))
+            .add_option(filter.before.map(|id| Column::Id.lt(id)));
+        let rows = audit::Entity::find()
+            .filter(wanted)
+            .order_by_desc(Column::Id)
+            .limit(u64::from(filter.limit))
+            .all(&self.db)
+            .await?;
+        Ok(rows.into_iter().map(AuditEntry::from).collect())
     }
 }

@@ -1,6 +1,9 @@
 //! Why an operator's question or change came to nothing.
 
+use outbox_core::{log::LogError, message::Seq};
 use sea_orm::DbErr;
+
+use super::EventRef;
 
 /// Why an operator's question or change came to nothing. No change was then made.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,76 @@ pub enum OutboxError {
         /// The names that there are.
         known: String,
     },
+    /// The event is not on hold there.
+    #[error(
+        "expected an event on hold for subscription `{subscription}`, found none: event {event} is published or given \
+         up there, or still to be read, or not in the log; ask for its state"
+    )]
+    NotHeld {
+        /// Where it was to be.
+        subscription: String,
+        /// What was asked for.
+        event: EventRef,
+    },
+    /// The event is on hold there, and goes out by itself.
+    #[error(
+        "expected a dead letter of subscription `{subscription}`, found event {event} on hold as `{found}`: it goes out \
+         by itself"
+    )]
+    NotDead {
+        /// Where it is.
+        subscription: String,
+        /// What was asked for.
+        event: EventRef,
+        /// The state it is in.
+        found: String,
+    },
+    /// A relay leads the subscription that was to be dropped.
+    #[error(
+        "expected a subscription that nobody leads, found `{subscription}` led by {leader}: stop its relays, or take it \
+         out of their configuration, and drop it when the lease has ended"
+    )]
+    Led {
+        /// What was to be dropped.
+        subscription: String,
+        /// The process that leads it.
+        leader: String,
+    },
+    /// A rewind to what was purged.
+    #[error(
+        "expected a seq that the log still reaches back to ({floor} or above), found {found}: what was stored before was \
+         purged; rewind to the beginning to read all that is left"
+    )]
+    Purged {
+        /// What was asked for.
+        found: Seq,
+        /// The last seq that was purged.
+        floor: Seq,
+    },
+    /// A rewind that would skip events.
+    #[error(
+        "expected a place before the position of subscription `{subscription}` ({position}), found {found}: events would \
+         be skipped"
+    )]
+    NotBack {
+        /// What was to be rewound.
+        subscription: String,
+        /// Where it would have gone on.
+        found: Seq,
+        /// Where it is.
+        position: Seq,
+    },
+    /// What is stored of a subscription cannot be understood.
+    #[error("what is stored of subscription `{subscription}` cannot be read: {reason}")]
+    Corrupt {
+        /// Whose it is.
+        subscription: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The log did not do it.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The database did not do it.
     #[error("the database did not do it")]
     Database(#[from] DbErr),

@@ -2,31 +2,49 @@
 //!
 //! Reads need nothing but the [`Outbox`]. Changes need a person and a reason, so they are methods of the [`Operator`]
 //! that [`acting_as`](Outbox::acting_as) gives: each is stored together with its row of `outbox_audit` or not at all.
-//! All of it goes through the user's own connection, with entity and sea-query statements; a running relay hears of a
-//! change by the subscription's count of interventions and goes on from what is stored.
+//! All of it but [`rewind`](Operator::rewind) goes through the user's own connection, with entity and sea-query
+//! statements. A running relay hears of a change by the subscription's count of interventions and goes on from what is
+//! stored.
 
 mod audit;
 mod control;
+mod dead_letters;
 mod error;
+mod event;
+mod events;
+mod filter;
+mod locate;
 mod operator;
+mod rewind;
+mod standing;
 
 use sea_orm::{DatabaseConnection, DbBackend, IsolationLevel, SqliteTransactionMode, TransactionOptions};
 
-pub use audit::Action;
+use crate::SeaOrmLog;
+
+pub use audit::{Action, AuditEntry, AuditFilter};
+pub use control::Dropped;
+pub use dead_letters::DeadLetter;
 pub use error::OutboxError;
+pub use event::{EventDetails, EventInfo, EventRef, EventRefError, EventStanding};
+pub use filter::{DeadLetterFilter, EventFilter};
 pub use operator::Operator;
+pub use rewind::{RewindTo, Rewound};
+pub use standing::{EventState, HoldInfo, ReceiptInfo, Standing};
 
 /// The outbox of a database, for operators. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     db: DatabaseConnection,
+    /// Opens no connection before it is asked something.
+    log: SeaOrmLog,
 }
 
 impl Outbox {
     /// The outbox in the database of this connection. Nothing is asked of the database yet.
     #[must_use]
     pub fn new(db: DatabaseConnection) -> Self {
-        Self { db }
+        Self { log: SeaOrmLog::new(db.clone()), db }
     }
 
     /// The changes that somebody may make, for a reason: both are kept in `outbox_audit` with each of them.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use outbox_core::log::LogError;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, TransactionTrait as _,
+    ColumnTrait as _, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
     sea_query::{Expr, ExprTrait as _},
 };
 
@@ -44,16 +46,20 @@ impl Operator {
 
     /// Makes a change: one transaction, with a row of the audit where it changed something. It is tried again where
     /// another session was in the way, and never where its commit may have happened.
-    ///
-    /// `work` locks in this order, as the relay does: the floor of `outbox_meta`, the subscription's row, its holds.
-    pub(super) async fn change<T>(
+    pub(super) async fn carry_out<W: Work>(&self, work: &W) -> Result<W::Answer, OutboxError> {
+        self.carry_out_on(&self.outbox.db, work).await
+    }
+
+    /// The same on another connection to the same database.
+    pub(super) async fn carry_out_on<W: Work>(
         &self,
-        work: impl AsyncFn(&DatabaseTransaction) -> Result<Change<T>, OutboxError>,
-    ) -> Result<T, OutboxError> {
+        db: &DatabaseConnection,
+        work: &W,
+    ) -> Result<W::Answer, OutboxError> {
         let mut attempt = 1;
         loop {
-            let txn = self.outbox.db.begin_with_options(self.outbox.changing()).await?;
-            match self.attempt(&txn, &work).await {
+            let txn = db.begin_with_options(self.outbox.changing()).await?;
+            match self.attempt(&txn, work).await {
                 Ok(Change::Made { answer, .. }) => {
                     txn.commit().await?;
                     return Ok(answer);
@@ -75,12 +81,12 @@ impl Operator {
         }
     }
 
-    async fn attempt<T>(
+    async fn attempt<W: Work>(
         &self,
         txn: &DatabaseTransaction,
-        work: &impl AsyncFn(&DatabaseTransaction) -> Result<Change<T>, OutboxError>,
-    ) -> Result<Change<T>, OutboxError> {
-        let change = work(txn).await?;
+        work: &W,
+    ) -> Result<Change<W::Answer>, OutboxError> {
+        let change = work.work(txn).await?;
         if let Change::Made { action, target, .. } = &change {
             self.responsible.record(txn, *action, target.clone()).await?;
         }
@@ -88,9 +94,26 @@ impl Operator {
     }
 }
 
+/// What a change does in its transaction. A trait and no closure: of an async closure that borrows, the compiler cannot
+/// tell that its future may be sent to another thread.
+#[async_trait]
+pub(super) trait Work: Sync {
+    /// What the operator is told.
+    type Answer: Send;
+
+    /// Does it. It locks in this order, as the relay does: the floor of `outbox_meta`, the subscription's row, its holds.
+    /// Tried again where another session was in the way.
+    async fn work(&self, txn: &DatabaseTransaction) -> Result<Change<Self::Answer>, OutboxError>;
+}
+
 impl OutboxError {
     fn is_conflict(&self) -> bool {
-        matches!(self, Self::Database(error) if Conflict::of(error).is_some())
+        let cause = match self {
+            Self::Database(error) => Some(error),
+            Self::Log(LogError::Database(error)) => error.downcast_ref(),
+            _ => None,
+        };
+        cause.is_some_and(|error| Conflict::of(error).is_some())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The texts may differ between the databases, what they do may not: purpose, index and plan stand here, at the
 //! field. "By key" is a range or point access by primary key; none of these statements may scan the log, but
-//! for [`Sql::start`], which runs once in the life of a subscription.
+//! for [`Sql::start`], which runs once in the life of a subscription, and at a rewind.
 
 mod mysql;
 mod postgres;

@@ -1,0 +1,356 @@
+//! Dead letters: listing them, letting them be tried again, giving them up.
+
+use async_trait::async_trait;
+use outbox_core::{log::HoldState, message::Seq, progress::SeqRanges};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
+    JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _, RelationDef, Select, prelude::DateTimeUtc,
+    sea_query::Expr,
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    DeadLetterFilter, EventInfo, EventRef, Operator, Outbox, OutboxError,
+    audit::{Action, Change},
+    operator::{Work, intervene, unknown_subscription},
+};
+use crate::{
+    clock,
+    tables::{
+        event,
+        hold::{Column, Entity},
+        subscription,
+    },
+};
+
+/// Events that a change of many takes in one transaction: a leader's flush waits for no more than these, and the audit
+/// names each of them.
+const CHUNK: u64 = 1_000;
+
+/// An event that will not be tried again without an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// Where it died.
+    pub subscription: String,
+    /// Its number in the log.
+    pub seq: Seq,
+    /// The event; `None` where somebody has deleted its row by hand, so that it can only be discarded.
+    pub event: Option<EventInfo>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What the last attempt said.
+    pub last_error: Option<String>,
+    /// When it failed first, by the database's clock.
+    pub first_failed_at: Option<DateTimeUtc>,
+    /// Whether the later events of its aggregate wait for it (`OnDead::Block`).
+    pub stops_its_aggregate: bool,
+    /// Set where an operator wanted it to be processed again.
+    pub replay: Option<Uuid>,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    subscription: String,
+    held_seq: Seq,
+    attempts: i32,
+    last_error: Option<String>,
+    first_failed_at: Option<DateTimeUtc>,
+    order_id: Option<String>,
+    replay: Option<Uuid>,
+    #[sea_orm(nested)]
+    event: Option<EventInfo>,
+}
+
+impl Outbox {
+    /// The dead letters, in order of subscription and seq, without payloads. A page is followed by the one
+    /// [`after`](DeadLetterFilter::after) its last dead letter. It reads the holds by key; conditions are tried on each.
+    ///
+    /// # Errors
+    /// [`OutboxError::UnknownSubscription`] where the filter names one, and where the database is away.
+    pub async fn dead_letters(&self, filter: DeadLetterFilter) -> Result<Vec<DeadLetter>, OutboxError> {
+        let db = &self.db;
+        if let Some(name) = &filter.subscription {
+            known(db, name).await?;
+        }
+        let place = Condition::all()
+            .add_option(filter.subscription.as_ref().map(|name| Column::Subscription.eq(name)))
+            .add_option(filter.after.as_ref().map(|(name, seq)| behind(name, *seq)));
+        let rows = held(filter.condition(db.get_database_backend()).add(place))
+            .select_only()
+            .column(Column::Subscription)
+            .column_as(Column::Seq, "held_seq")
+            .columns([Column::Attempts, Column::LastError, Column::FirstFailedAt, Column::Replay])
+            .column_as(Column::AggregateId, "order_id")
+            .columns(EventInfo::COLUMNS)
+            .order_by_asc(Column::Subscription)
+            .order_by_asc(Column::Seq)
+            .limit(filter.page())
+            .into_model::<Row>()
+            .all(db)
+            .await?;
+        Ok(rows.into_iter().map(DeadLetter::from).collect())
+    }
+}
+
+impl From<Row> for DeadLetter {
+    fn from(row: Row) -> Self {
+        Self {
+            subscription: row.subscription,
+            seq: row.held_seq,
+            event: row.event,
+            attempts: row.attempts.unsigned_abs(),
+            last_error: row.last_error,
+            first_failed_at: row.first_failed_at,
+            stops_its_aggregate: row.order_id.is_some(),
+            replay: row.replay,
+        }
+    }
+}
+
+impl Operator {
+    /// Lets a dead letter be tried again at once, with no attempt counted. Where it stopped its aggregate
+    /// (`OnDead::Block`), what waits behind it follows in order; where it was skipped, it goes out beside the order.
+    ///
+    /// # Errors
+    /// [`OutboxError::UnknownSubscription`], [`OutboxError::NotHeld`] and [`OutboxError::NotDead`] where it is no dead
+    /// letter there, and where the database is away.
+    pub async fn requeue(&self, event: impl Into<EventRef>, subscription: &str) -> Result<(), OutboxError> {
+        let (event, action) = (event.into(), Action::Requeue);
+        self.carry_out(&One { action, event, subscription }).await
+    }
+
+    /// Lets all dead letters that the filter names be tried again, as [`requeue`](Self::requeue) does, and says how
+    /// many: 0 where there are none.
+    ///
+    /// It works in transactions of up to 1,000 events of one subscription, each with its row in the audit that names
+    /// them, so that no leader waits for a large one. Where one fails, those before it stay.
+    ///
+    /// # Errors
+    /// [`OutboxError::UnknownSubscription`] where the filter names one, and where the database is away.
+    pub async fn requeue_all(&self, filter: DeadLetterFilter) -> Result<u64, OutboxError> {
+        self.change_all(Action::Requeue, filter).await
+    }
+
+    /// Gives up an event on hold in whatever state: the subscription is done with it. Where it stopped its aggregate,
+    /// what waits behind it follows. One that its leader is just sending may go out all the same.
+    ///
+    /// # Errors
+    /// [`OutboxError::UnknownSubscription`], [`OutboxError::NotHeld`] where it is not on hold there, and where the
+    /// database is away.
+    pub async fn discard(&self, event: impl Into<EventRef>, subscription: &str) -> Result<(), OutboxError> {
+        let (event, action) = (event.into(), Action::Discard);
+        self.carry_out(&One { action, event, subscription }).await
+    }
+
+    /// Gives up all dead letters that the filter names, and says how many: 0 where there are none. In transactions as
+    /// [`requeue_all`](Self::requeue_all).
+    ///
+    /// # Errors
+    /// [`OutboxError::UnknownSubscription`] where the filter names one, and where the database is away.
+    pub async fn discard_all(&self, filter: DeadLetterFilter) -> Result<u64, OutboxError> {
+        self.change_all(Action::Discard, filter).await
+    }
+
+    async fn change_all(&self, action: Action, filter: DeadLetterFilter) -> Result<u64, OutboxError> {
+        let db = &self.outbox.db;
+        let matching = filter.condition(db.get_database_backend());
+        let subscriptions = match &filter.subscription {
+            Some(name) => {
+                known(db, name).await?;
+                vec![name.clone()]
+            }
+            None => names(db).await?,
+        };
+        let mut changed = 0;
+        for name in &subscriptions {
+            let mut after = first_place(&filter, name);
+            while changed < filter.at_most() {
+                let place = Condition::all()
+                    .add(Column::Subscription.eq(name))
+                    .add_option(after.map(|seq| Column::Seq.gt(seq)));
+                let limit = CHUNK.min(filter.at_most() - changed);
+                // Without a lock: to look through many holds may take long.
+                let found = seqs(db, matching.clone().add(place), limit).await?;
+                let Some(last) = found.last().copied() else { break };
+                changed += self
+                    .carry_out(&Chunk { action, subscription: name, matching: &matching, found: &found })
+                    .await?;
+                after = Some(last);
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// One event on hold.
+struct One<'a> {
+    action: Action,
+    event: EventRef,
+    subscription: &'a str,
+}
+
+#[async_trait]
+impl Work for One<'_> {
+    type Answer = ();
+
+    async fn work(&self, txn: &DatabaseTransaction) -> Result<Change<()>, OutboxError> {
+        let Self { action, event, subscription } = *self;
+        intervene(txn, subscription).await?;
+        let (seq, state) = one_held(txn, event, subscription).await?;
+        if action == Action::Requeue && state != HoldState::Dead.as_str() {
+            return Err(OutboxError::NotDead { subscription: subscription.to_owned(), event, found: state });
+        }
+        apply(txn, action, subscription, &[seq]).await?;
+        Ok(Change::Made { action, target: format!("{subscription}/{seq}"), answer: () })
+    }
+}
+
+/// Those of some dead letters that still match once the leader is kept from changing them.
+struct Chunk<'a> {
+    action: Action,
+    subscription: &'a str,
+    matching: &'a Condition,
+    found: &'a [Seq],
+}
+
+#[async_trait]
+impl Work for Chunk<'_> {
+    type Answer = u64;
+
+    async fn work(&self, txn: &DatabaseTransaction) -> Result<Change<u64>, OutboxError> {
+        let Self { action, subscription, matching, found } = *self;
+        intervene(txn, subscription).await?;
+        let place = Condition::all()
+            .add(Column::Subscription.eq(subscription))
+            .add(Column::Seq.is_in(found.iter().copied()));
+        let still = seqs(txn, matching.clone().add(place), CHUNK).await?;
+        if still.is_empty() {
+            return Ok(Change::Nothing(0));
+        }
+        let answer = apply(txn, action, subscription, &still).await?;
+        Ok(Change::Made { action, target: format!("{subscription}/{}", ranges(&still)), answer })
+    }
+}
+
+async fn apply(
+    txn: &DatabaseTransaction,
+    action: Action,
+    subscription: &str,
+    seqs: &[Seq],
+) -> Result<u64, DbErr> {
+    match action {
+        Action::Discard => discard(txn, subscription, seqs).await,
+        _ => requeue(txn, subscription, seqs).await,
+    }
+}
+
+/// Where a change begins in this subscription, where it goes on from a page.
+fn first_place(filter: &DeadLetterFilter, name: &str) -> Option<Seq> {
+    match &filter.after {
+        Some((after, seq)) if after == name => Some(*seq),
+        Some((after, _)) if name < after.as_str() => Some(Seq::MAX),
+        _ => None,
+    }
+}
+
+/// Behind a place in the order of subscriptions and seqs.
+fn behind(name: &str, seq: Seq) -> Condition {
+    Condition::any()
+        .add(Column::Subscription.gt(name))
+        .add(Condition::all().add(Column::Subscription.eq(name)).add(Column::Seq.gt(seq)))
+}
+
+fn ranges(seqs: &[Seq]) -> SeqRanges {
+    let mut ranges = SeqRanges::new();
+    for seq in seqs {
+        ranges.insert(*seq);
+    }
+    ranges
+}
+
+/// Holds with their events, if these are there.
+fn held(condition: Condition) -> Select<Entity> {
+    let event: RelationDef =
+        Entity::belongs_to(event::Entity).from(Column::Seq).to(event::Column::Seq).into();
+    Entity::find().join(JoinType::LeftJoin, event).filter(condition)
+}
+
+async fn seqs(db: &impl ConnectionTrait, condition: Condition, limit: u64) -> Result<Vec<Seq>, DbErr> {
+    held(condition)
+        .select_only()
+        .column(Column::Seq)
+        .order_by_asc(Column::Seq)
+        .limit(limit)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// The seq and the state of an event that is on hold.
+async fn one_held(
+    txn: &DatabaseTransaction,
+    event: EventRef,
+    subscription: &str,
+) -> Result<(Seq, String), OutboxError> {
+    let wanted = match event {
+        EventRef::Seq(seq) => Column::Seq.eq(seq),
+        EventRef::Id(id) => event::Column::Id.eq(id),
+    };
+    let found = held(Condition::all().add(Column::Subscription.eq(subscription)).add(wanted))
+        .select_only()
+        .column(Column::Seq)
+        .column(Column::State)
+        .into_tuple()
+        .one(txn)
+        .await?;
+    found.ok_or_else(|| OutboxError::NotHeld { subscription: subscription.to_owned(), event })
+}
+
+/// As new, but for the order that it stands in.
+async fn requeue(txn: &DatabaseTransaction, subscription: &str, seqs: &[Seq]) -> Result<u64, DbErr> {
+    let changed = Entity::update_many()
+        .col_expr(Column::State, Expr::value(HoldState::Retry.as_str()))
+        .col_expr(Column::Attempts, Expr::value(0))
+        .col_expr(Column::DueAt, clock::now(txn.get_database_backend()))
+        .col_expr(Column::LastError, Expr::value(None::<String>))
+        .col_expr(Column::FirstFailedAt, Expr::value(None::<DateTimeUtc>))
+        .col_expr(Column::Replay, Expr::value(None::<Uuid>))
+        .filter(Column::Subscription.eq(subscription))
+        .filter(Column::Seq.is_in(seqs.iter().copied()))
+        .exec(txn)
+        .await?;
+    Ok(changed.rows_affected)
+}
+
+async fn discard(txn: &DatabaseTransaction, subscription: &str, seqs: &[Seq]) -> Result<u64, DbErr> {
+    let gone = Entity::delete_many()
+        .filter(Column::Subscription.eq(subscription))
+        .filter(Column::Seq.is_in(seqs.iter().copied()))
+        .exec(txn)
+        .await?;
+    Ok(gone.rows_affected)
+}
+
+/// # Errors
+/// Where there is no such subscription: a slip must not look like an empty list.
+async fn known(db: &impl ConnectionTrait, name: &str) -> Result<(), OutboxError> {
+    let found = subscription::Entity::find_by_id(name)
+        .select_only()
+        .column(subscription::Column::Name)
+        .into_tuple::<String>()
+        .one(db)
+        .await?;
+    if found.is_some() { Ok(()) } else { Err(unknown_subscription(db, name).await?) }
+}
+
+async fn names(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    subscription::Entity::find()
+        .select_only()
+        .column(subscription::Column::Name)
+        .order_by_asc(subscription::Column::Name)
+        .into_tuple()
+        .all(db)
+        .await
+}
