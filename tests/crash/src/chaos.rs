@@ -77,6 +77,8 @@ pub struct Happened {
     pub blows: BTreeMap<Blow, u32>,
     /// Connections that were ended by the server.
     pub connections_cut: usize,
+    /// The longest time from the kill of the server until it answered again: a gap in delivery is at least as long.
+    pub longest_downtime: Duration,
 }
 
 impl Cast<'_> {
@@ -132,9 +134,11 @@ impl Cast<'_> {
             }
             Blow::CutConnections => happened.connections_cut += self.server.cut_connections("shop").await?,
             Blow::KillServer => {
+                let killed = Instant::now();
                 self.server.kill()?;
                 tokio::time::sleep(dice.between(millis(0), millis(1_000))).await;
                 self.server.launch().await?;
+                happened.longest_downtime = happened.longest_downtime.max(killed.elapsed());
             }
             Blow::BrokerOutage => self.broker.faults().go_away(dice.between(millis(300), millis(2_500))),
         }
