@@ -136,7 +136,7 @@ async fn whatever_is_killed(kind: Kind) -> Result<()> {
 fn had_an_effect(outcome: &Outcome, length: Duration) {
     let Outcome { figures, happened, broker, terms, .. } = outcome;
     let minutes = length.as_secs().div_ceil(60);
-    assert!(figures.events as u64 > 1_000 * minutes, "too few events: {}", figures.events);
+    assert!(figures.events as u64 > 300 * minutes, "too few events: {}", figures.events);
     assert!(figures.duplicates > 0, "nobody was killed between the broker's answer and the flush");
     assert!(*terms > 5, "too few terms: {terms}");
     assert!(happened.connections_cut > 10, "too few connections were cut: {happened:?}");
