@@ -124,6 +124,7 @@ extern crate self as outbox_seaorm;
 pub mod __private;
 pub mod capture;
 mod clock;
+mod error_code;
 pub mod inbox;
 pub mod log;
 pub mod migration;
