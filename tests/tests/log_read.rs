@@ -9,7 +9,7 @@ use outbox_core::{
 };
 use outbox_seaorm::{SeaOrmLog, tables::event};
 use outbox_tests::{
-    Kind,
+    Kind, TestDb,
     events::{numbers, order_event, read, run, seqs, store},
     on_each_database,
     told::errors_of,
@@ -109,6 +109,42 @@ on_each_database!(a_row_that_no_capture_wrote_stops_no_other_event, async |test|
     }
     Ok(())
 });
+
+/// Only SQLite keeps any kind of value in any column.
+#[tokio::test]
+async fn moments_and_texts_that_were_stored_as_something_else_stop_no_other_event() {
+    TestDb::run(Kind::Sqlite, async |test| {
+        let log = SeaOrmLog::new(test.db.clone());
+        let before = store(&test.db, "1").await?;
+        for (bytes, moments) in [
+            ("payload = CAST(payload AS BLOB), topic = CAST(topic AS BLOB)", "occurred_at = 'yesterday'"),
+            ("event_type = CAST(event_type AS BLOB)", "occurred_at = 'never', created_at = x'00'"),
+            ("aggregate_id = CAST(aggregate_id AS BLOB)", "deliver_at = 'tomorrow'"),
+        ] {
+            let seq = order_event("2", r#"{"kept":true}"#).insert(&test.db).await?.seq;
+            let update = format!("UPDATE outbox_event SET {bytes}, {moments} WHERE seq = ?");
+            run(&test.db, &update, [seq.into()]).await?;
+        }
+        let after = store(&test.db, "3").await?;
+
+        let (page, told) = errors_of(read(&log, 0, &seqs(""), 10)).await;
+        let page = page?;
+        assert_eq!(numbers(&page), (before..=after).collect::<Vec<_>>());
+        for row in &page.rows[1..4] {
+            let RowKind::Event { message, scheduled_for: None } = &row.kind else {
+                panic!("expected an event that is not scheduled, found {row:?}")
+            };
+            assert_eq!((message.payload.as_str(), message.topic.as_str()), (r#"{"kept":true}"#, "orders"));
+            assert_eq!(
+                (message.event_type.as_str(), message.aggregate()),
+                ("order.placed", Some(("order", "2")))
+            );
+        }
+        assert_eq!(told.len(), 3, "one error for each: {told:?}");
+        Ok(())
+    })
+    .await;
+}
 
 on_each_database!(rows_of_other_topics_come_without_payload, async |test| {
     let log = SeaOrmLog::new(test.db.clone());

@@ -23,9 +23,10 @@ pub(super) struct EventRow {
     /// `None` where the topic is not wanted.
     payload: Option<String>,
     headers: Result<Option<String>, String>,
-    scheduled_for: Option<DateTime<Utc>>,
-    occurred_at: DateTime<Utc>,
-    created_at: DateTime<Utc>,
+    /// On SQLite, which keeps anything in any column, moments too.
+    scheduled_for: Result<Option<DateTime<Utc>>, String>,
+    occurred_at: Result<DateTime<Utc>, String>,
+    created_at: Result<DateTime<Utc>, String>,
 }
 
 impl EventRow {
@@ -55,14 +56,17 @@ impl EventRow {
         } else if self.payload.is_none() {
             RowKind::OtherTopic { topic: self.topic }
         } else {
-            let scheduled_for = self.scheduled_for;
+            let scheduled_for = self.scheduled_for.clone().unwrap_or_else(|error| {
+                tracing::error!(seq, %id, %error, "an event of the log has no readable time to wait for; published now");
+                None
+            });
             RowKind::Event { message: Box::new(self.into_message(source)), scheduled_for }
         };
         Row { seq, id, kind }
     }
 
-    /// As a publisher gets it. A version or headers that cannot be read were written by hand: the event goes
-    /// out without them, since an error here would stop every event behind it.
+    /// As a publisher gets it. A version, headers or moments that cannot be read were written by hand: the event goes
+    /// out without them, since an error here would stop every event behind it. For a moment the other one stands in.
     pub(super) fn into_message(self, source: &Arc<str>) -> Message {
         let (seq, id) = (self.seq, self.id);
         let event_version = readable_version(self.event_version).unwrap_or_else(|error| {
@@ -73,6 +77,17 @@ impl EventRow {
             tracing::error!(seq, %id, %error, "an event of the log has no readable headers; published without any");
             Headers::new()
         });
+        let (occurred_at, created_at) = match (self.occurred_at, self.created_at) {
+            (Ok(occurred_at), Ok(created_at)) => (occurred_at, created_at),
+            (Err(error), Ok(known)) | (Ok(known), Err(error)) => {
+                tracing::error!(seq, %id, %error, "an event of the log has a moment that cannot be read; its other one stands in");
+                (known, known)
+            }
+            (Err(error), Err(_)) => {
+                tracing::error!(seq, %id, %error, "an event of the log has no moment that can be read; published as of 1970");
+                (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH)
+            }
+        };
         let payload = self.payload.unwrap_or_default();
         let mut message = Message::new(id, source.clone(), self.topic, self.event_type, payload);
         message.seq = seq;
@@ -80,8 +95,8 @@ impl EventRow {
         message.aggregate_type = self.aggregate_type;
         message.aggregate_id = self.aggregate_id;
         message.headers = headers;
-        message.occurred_at = self.occurred_at;
-        message.created_at = self.created_at;
+        message.occurred_at = occurred_at;
+        message.created_at = created_at;
         message
     }
 }
@@ -120,16 +135,17 @@ where
     Ok(EventRow {
         seq: row.try_get(0)?,
         id: row.try_get(1)?,
-        topic: row.try_get(2)?,
-        event_type: row.try_get(3)?,
+        // Unchecked: text that was stored as bytes is text, and only SQLite can hold such.
+        topic: row.try_get_unchecked(2)?,
+        event_type: row.try_get_unchecked(3)?,
         event_version: row.try_get(4).map_err(unreadable),
-        aggregate_type: row.try_get(5)?,
-        aggregate_id: row.try_get(6)?,
-        payload: row.try_get(7)?,
+        aggregate_type: row.try_get_unchecked(5)?,
+        aggregate_id: row.try_get_unchecked(6)?,
+        payload: row.try_get_unchecked(7)?,
         headers: row.try_get(8).map_err(unreadable),
-        scheduled_for: row.try_get(9)?,
-        occurred_at: row.try_get(10)?,
-        created_at: row.try_get(11)?,
+        scheduled_for: row.try_get(9).map_err(unreadable),
+        occurred_at: row.try_get(10).map_err(unreadable),
+        created_at: row.try_get(11).map_err(unreadable),
     })
 }
 
