@@ -33,6 +33,22 @@ pub use rewind::{RewindTo, Rewound};
 pub use standing::{EventState, HoldInfo, ReceiptInfo, Standing};
 
 /// The outbox of a database, for operators. A clone is the same.
+///
+/// ```no_run
+/// # use outbox_seaorm::outbox::{DeadLetterFilter, EventFilter, Outbox, OutboxError, RewindTo};
+/// # async fn operate(db: sea_orm::DatabaseConnection) -> Result<(), OutboxError> {
+/// let outbox = Outbox::new(db);
+/// for letter in outbox.dead_letters(DeadLetterFilter::of("sqs").error("timed out")).await? {
+///     println!("{} died after {} attempts", letter.seq, letter.attempts);
+/// }
+/// let order = outbox.events(EventFilter::all().aggregate_type("order").aggregate_id("17")).await?;
+///
+/// let operator = outbox.acting_as("ada", "the broker is mended")?;
+/// operator.requeue_all(DeadLetterFilter::of("sqs").error("timed out")).await?;
+/// operator.rewind("mail", RewindTo::Beginning).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Outbox {
     db: DatabaseConnection,

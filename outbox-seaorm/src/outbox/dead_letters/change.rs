@@ -1,113 +1,29 @@
-//! Dead letters: listing them, letting them be tried again, giving them up.
+//! Letting events on hold be tried again, and giving them up.
 
 use async_trait::async_trait;
 use outbox_core::{log::HoldState, message::Seq, progress::SeqRanges};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
-    JoinType, QueryFilter as _, QueryOrder as _, QuerySelect as _, RelationDef, Select, prelude::DateTimeUtc,
-    sea_query::Expr,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _,
+    QueryFilter as _, prelude::DateTimeUtc, sea_query::Expr,
 };
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    DeadLetterFilter, EventInfo, EventRef, Operator, Outbox, OutboxError,
-    audit::{Action, Change},
-    operator::{Work, intervene, unknown_subscription},
+    super::{
+        DeadLetterFilter, EventRef, Operator, OutboxError,
+        audit::{Action, Change},
+        operator::{Work, intervene},
+    },
+    find::{known, names, one_held, seqs},
 };
 use crate::{
     clock,
-    tables::{
-        event,
-        hold::{Column, Entity},
-        subscription,
-    },
+    tables::hold::{Column, Entity},
 };
 
 /// Events that a change of many takes in one transaction: a leader's flush waits for no more than these, and the audit
 /// names each of them.
 const CHUNK: u64 = 1_000;
-
-/// An event that will not be tried again without an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct DeadLetter {
-    /// Where it died.
-    pub subscription: String,
-    /// Its number in the log.
-    pub seq: Seq,
-    /// The event; `None` where somebody has deleted its row by hand, so that it can only be discarded.
-    pub event: Option<EventInfo>,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// What the last attempt said.
-    pub last_error: Option<String>,
-    /// When it failed first, by the database's clock.
-    pub first_failed_at: Option<DateTimeUtc>,
-    /// Whether the later events of its aggregate wait for it (`OnDead::Block`).
-    pub stops_its_aggregate: bool,
-    /// Set where an operator wanted it to be processed again.
-    pub replay: Option<Uuid>,
-}
-
-#[derive(FromQueryResult)]
-struct Row {
-    subscription: String,
-    held_seq: Seq,
-    attempts: i32,
-    last_error: Option<String>,
-    first_failed_at: Option<DateTimeUtc>,
-    order_id: Option<String>,
-    replay: Option<Uuid>,
-    #[sea_orm(nested)]
-    event: Option<EventInfo>,
-}
-
-impl Outbox {
-    /// The dead letters, in order of subscription and seq, without payloads. A page is followed by the one
-    /// [`after`](DeadLetterFilter::after) its last dead letter. It reads the holds by key; conditions are tried on each.
-    ///
-    /// # Errors
-    /// [`OutboxError::UnknownSubscription`] where the filter names one, and where the database is away.
-    pub async fn dead_letters(&self, filter: DeadLetterFilter) -> Result<Vec<DeadLetter>, OutboxError> {
-        let db = &self.db;
-        if let Some(name) = &filter.subscription {
-            known(db, name).await?;
-        }
-        let place = Condition::all()
-            .add_option(filter.subscription.as_ref().map(|name| Column::Subscription.eq(name)))
-            .add_option(filter.after.as_ref().map(|(name, seq)| behind(name, *seq)));
-        let rows = held(filter.condition(db.get_database_backend()).add(place))
-            .select_only()
-            .column(Column::Subscription)
-            .column_as(Column::Seq, "held_seq")
-            .columns([Column::Attempts, Column::LastError, Column::FirstFailedAt, Column::Replay])
-            .column_as(Column::AggregateId, "order_id")
-            .columns(EventInfo::COLUMNS)
-            .order_by_asc(Column::Subscription)
-            .order_by_asc(Column::Seq)
-            .limit(filter.page())
-            .into_model::<Row>()
-            .all(db)
-            .await?;
-        Ok(rows.into_iter().map(DeadLetter::from).collect())
-    }
-}
-
-impl From<Row> for DeadLetter {
-    fn from(row: Row) -> Self {
-        Self {
-            subscription: row.subscription,
-            seq: row.held_seq,
-            event: row.event,
-            attempts: row.attempts.unsigned_abs(),
-            last_error: row.last_error,
-            first_failed_at: row.first_failed_at,
-            stops_its_aggregate: row.order_id.is_some(),
-            replay: row.replay,
-        }
-    }
-}
 
 impl Operator {
     /// Lets a dead letter be tried again at once, with no attempt counted. Where it stopped its aggregate
@@ -255,57 +171,12 @@ fn first_place(filter: &DeadLetterFilter, name: &str) -> Option<Seq> {
     }
 }
 
-/// Behind a place in the order of subscriptions and seqs.
-fn behind(name: &str, seq: Seq) -> Condition {
-    Condition::any()
-        .add(Column::Subscription.gt(name))
-        .add(Condition::all().add(Column::Subscription.eq(name)).add(Column::Seq.gt(seq)))
-}
-
 fn ranges(seqs: &[Seq]) -> SeqRanges {
     let mut ranges = SeqRanges::new();
     for seq in seqs {
         ranges.insert(*seq);
     }
     ranges
-}
-
-/// Holds with their events, if these are there.
-fn held(condition: Condition) -> Select<Entity> {
-    let event: RelationDef =
-        Entity::belongs_to(event::Entity).from(Column::Seq).to(event::Column::Seq).into();
-    Entity::find().join(JoinType::LeftJoin, event).filter(condition)
-}
-
-async fn seqs(db: &impl ConnectionTrait, condition: Condition, limit: u64) -> Result<Vec<Seq>, DbErr> {
-    held(condition)
-        .select_only()
-        .column(Column::Seq)
-        .order_by_asc(Column::Seq)
-        .limit(limit)
-        .into_tuple()
-        .all(db)
-        .await
-}
-
-/// The seq and the state of an event that is on hold.
-async fn one_held(
-    txn: &DatabaseTransaction,
-    event: EventRef,
-    subscription: &str,
-) -> Result<(Seq, String), OutboxError> {
-    let wanted = match event {
-        EventRef::Seq(seq) => Column::Seq.eq(seq),
-        EventRef::Id(id) => event::Column::Id.eq(id),
-    };
-    let found = held(Condition::all().add(Column::Subscription.eq(subscription)).add(wanted))
-        .select_only()
-        .column(Column::Seq)
-        .column(Column::State)
-        .into_tuple()
-        .one(txn)
-        .await?;
-    found.ok_or_else(|| OutboxError::NotHeld { subscription: subscription.to_owned(), event })
 }
 
 /// As new, but for the order that it stands in.
@@ -331,26 +202,4 @@ async fn discard(txn: &DatabaseTransaction, subscription: &str, seqs: &[Seq]) ->
         .exec(txn)
         .await?;
     Ok(gone.rows_affected)
-}
-
-/// # Errors
-/// Where there is no such subscription: a slip must not look like an empty list.
-async fn known(db: &impl ConnectionTrait, name: &str) -> Result<(), OutboxError> {
-    let found = subscription::Entity::find_by_id(name)
-        .select_only()
-        .column(subscription::Column::Name)
-        .into_tuple::<String>()
-        .one(db)
-        .await?;
-    if found.is_some() { Ok(()) } else { Err(unknown_subscription(db, name).await?) }
-}
-
-async fn names(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
-    subscription::Entity::find()
-        .select_only()
-        .column(subscription::Column::Name)
-        .order_by_asc(subscription::Column::Name)
-        .into_tuple()
-        .all(db)
-        .await
 }
