@@ -51,6 +51,8 @@ async fn conforms(format: WireFormat) {
             // A standard queue promises none.
             ordered: false,
             can_go_away: true,
+            tells_health: true,
+            gives_ids: true,
             max_message_bytes: Some(1024 * 1024),
         };
         pass_all(&OverSqs { queue, gate, format }, capabilities).await;

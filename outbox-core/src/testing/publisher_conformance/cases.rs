@@ -1,8 +1,9 @@
 //! The cases.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
+use uuid::Uuid;
 
 use super::{
     PublisherFixture,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     message::{Message, names},
-    publisher::{Outcome, Publisher},
+    publisher::{Outcome, Publisher, PublisherHealth, Topics},
 };
 
 async fn publish_all(publisher: &impl Publisher, batch: &[Message]) {
@@ -142,6 +143,110 @@ async fn rejects_only(fixture: &impl PublisherFixture, misfit: Message) {
     arrived(fixture, &[first, last]).await;
 }
 
+/// Large messages that fit by themselves do not reject each other, however few of them the broker takes in one request.
+///
+/// # Panics
+/// Where the case fails.
+pub async fn large_messages_of_one_batch_do_not_reject_each_other(
+    fixture: &impl PublisherFixture,
+    limit: usize,
+) {
+    let publisher = fixture.publisher().await;
+    let payload = format!("\"{}\"", "x".repeat(limit / 3));
+    // What the publisher says that it takes at once.
+    let fits = (publisher.max_batch_bytes() / payload.len()).max(1);
+    let count = publisher.max_batch().min(fits).min(5);
+    let batch: Vec<_> =
+        (1..).take(count).map(|number| Message { payload: payload.clone(), ..message(number) }).collect();
+    publish_all(&publisher, &batch).await;
+    arrived(fixture, &batch).await;
+}
+
+/// A message without an aggregate goes out as well, and arrives without one.
+///
+/// # Panics
+/// Where the case fails.
+pub async fn a_message_without_an_aggregate_arrives_without_one(fixture: &impl PublisherFixture) {
+    let publisher = fixture.publisher().await;
+    let alone = |number| Message { aggregate_type: None, aggregate_id: None, ..message(number) };
+    let batch: Vec<_> = (1..=2).map(alone).take(publisher.max_batch()).collect();
+    publish_all(&publisher, &batch).await;
+    for received in arrived(fixture, &batch).await {
+        assert_eq!((received.aggregate_type, received.aggregate_id), (None, None));
+    }
+}
+
+/// A replay has the id of the first delivery. A broker that de-duplicates must not swallow it, and consumers tell it by
+/// its replay id.
+///
+/// # Panics
+/// Where the case fails.
+pub async fn a_replay_is_not_swallowed_and_carries_its_id(fixture: &impl PublisherFixture) {
+    let publisher = fixture.publisher().await;
+    let first = message(1);
+    publish_all(&publisher, std::slice::from_ref(&first)).await;
+    let received = arrived(fixture, std::slice::from_ref(&first)).await.swap_remove(0);
+    assert_eq!(received.replay, None);
+    let replay = Uuid::new_v4();
+    let again = [Message { replay: Some(replay), ..first }];
+    publish_all(&publisher, &again).await;
+    let expected = Some(replay.to_string());
+    // An at-least-once broker may deliver the first one twice meanwhile.
+    for _ in 0..10 {
+        if arrived(fixture, &again).await.iter().any(|received| received.replay == expected) {
+            return;
+        }
+    }
+    panic!("expected the message to arrive with replay {replay}, found it without, ten times");
+}
+
+/// Each message has an id of the broker's own, by which its log finds the message again.
+///
+/// # Panics
+/// Where the case fails.
+pub async fn each_message_is_named_by_the_broker(fixture: &impl PublisherFixture) {
+    let publisher = fixture.publisher().await;
+    let batch = messages(publisher.max_batch().min(5));
+    let mut names = BTreeSet::new();
+    for outcome in publisher.publish(&batch).await {
+        match outcome {
+            Outcome::Published { broker_id: Some(id) } => names.insert(id),
+            other => panic!("expected a message with an id of the broker's, found {other:?}"),
+        };
+    }
+    assert_eq!(names.len(), batch.len(), "found {names:?}");
+}
+
+/// A subscription takes its topics from its publisher: one that is not told is never read.
+///
+/// # Panics
+/// Where the case fails.
+pub async fn the_topics_of_its_routes_are_told(fixture: &impl PublisherFixture) {
+    match fixture.publisher().await.topics() {
+        Topics::Only(topics) => assert!(topics.contains(TOPIC), "found {topics:?}"),
+        Topics::All => panic!("expected the topics of its routes, found all"),
+    }
+}
+
+/// Several messages of an aggregate in one batch, where the publisher says that it keeps their order.
+///
+/// # Panics
+/// Where the case fails.
+pub async fn an_aggregate_arrives_in_the_order_of_one_batch(fixture: &impl PublisherFixture) {
+    let publisher = fixture.publisher().await;
+    if !publisher.keeps_order_in_batch() {
+        return;
+    }
+    let count = i64::try_from(publisher.max_batch().min(10)).unwrap_or(1);
+    let aggregate = message(1).aggregate_id;
+    let events: Vec<_> =
+        (1..=count).map(|number| Message { aggregate_id: aggregate.clone(), ..message(number) }).collect();
+    publish_all(&publisher, &events).await;
+    let mut order: Vec<_> = arrived(fixture, &events).await.iter().filter_map(|one| one.sequence).collect();
+    order.dedup();
+    assert_eq!(order, (1..=count).collect::<Vec<_>>());
+}
+
 /// Batches that follow each other keep an aggregate's order.
 ///
 /// # Panics
@@ -177,4 +282,23 @@ pub async fn an_absent_broker_is_unavailable_and_not_the_fault_of_a_message(fixt
     }
     publish_all(&publisher, &batch).await;
     arrived(fixture, &batch).await;
+}
+
+/// A readiness endpoint says what is the case: a publisher whose broker answers is not called unhealthy, and one whose
+/// broker is away is not called healthy. Where `tells` is set, it says which of the two it is.
+///
+/// # Panics
+/// Where the case fails.
+pub async fn an_absent_broker_is_not_called_healthy(fixture: &impl PublisherFixture, tells: bool) {
+    let publisher = fixture.publisher().await;
+    publisher.start().await.expect("a publisher with good settings starts");
+    let present = publisher.health().await;
+    assert!(!present.is_unhealthy() && (!tells || present == PublisherHealth::Healthy), "found {present:?}");
+    fixture.set_away(true).await;
+    let away = tokio::time::timeout(Duration::from_secs(60), publisher.health()).await;
+    fixture.set_away(false).await;
+    let away = away.expect("an absent broker is noticed within a minute");
+    assert!(away != PublisherHealth::Healthy && (!tells || away.is_unhealthy()), "found {away:?}");
+    let back = publisher.health().await;
+    assert!(!back.is_unhealthy(), "it is back, found {back:?}");
 }

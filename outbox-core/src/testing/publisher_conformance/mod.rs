@@ -40,7 +40,13 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
-//! let capabilities = Capabilities { routes: true, ordered: true, can_go_away: true, max_message_bytes: None };
+//! let capabilities = Capabilities {
+//!     routes: true,
+//!     ordered: true,
+//!     can_go_away: true,
+//!     tells_health: true,
+//!     ..Capabilities::default()
+//! };
 //! pass_all(&InMemory(MemoryBroker::new()), capabilities).await;
 //! # }
 //! ```
@@ -82,6 +88,10 @@ pub struct Capabilities {
     pub ordered: bool,
     /// The fixture can make the broker unreachable.
     pub can_go_away: bool,
+    /// The publisher can tell whether its broker is there: it says healthy or unhealthy, never unknown.
+    pub tells_health: bool,
+    /// The broker gives each message an id.
+    pub gives_ids: bool,
     /// The largest message that the broker takes.
     pub max_message_bytes: Option<usize>,
 }
@@ -96,16 +106,25 @@ pub async fn pass_all(fixture: &impl PublisherFixture, capabilities: Capabilitie
     nothing_of_a_message_is_lost_on_the_way(fixture).await;
     a_payload_arrives_as_it_was_written(fixture).await;
     batches_at_the_same_time_do_not_mix_up_their_outcomes(fixture).await;
+    a_message_without_an_aggregate_arrives_without_one(fixture).await;
+    a_replay_is_not_swallowed_and_carries_its_id(fixture).await;
+    if capabilities.gives_ids {
+        each_message_is_named_by_the_broker(fixture).await;
+    }
     if capabilities.routes {
+        the_topics_of_its_routes_are_told(fixture).await;
         a_message_without_a_route_is_rejected_and_the_rest_is_sent(fixture).await;
     }
     if let Some(limit) = capabilities.max_message_bytes {
         a_message_that_is_too_large_is_rejected_and_the_rest_is_sent(fixture, limit).await;
+        large_messages_of_one_batch_do_not_reject_each_other(fixture, limit).await;
     }
     if capabilities.ordered {
         an_aggregate_arrives_in_the_order_of_its_batches(fixture).await;
+        an_aggregate_arrives_in_the_order_of_one_batch(fixture).await;
     }
     if capabilities.can_go_away {
         an_absent_broker_is_unavailable_and_not_the_fault_of_a_message(fixture).await;
+        an_absent_broker_is_not_called_healthy(fixture, capabilities.tells_health).await;
     }
 }
