@@ -42,6 +42,30 @@ impl Answer {
     pub fn by(outcome: impl Fn(&Message) -> Outcome + Send + Sync + 'static) -> Self {
         Self::By(Arc::new(outcome))
     }
+
+    /// The event at `seq` fails so many times and is published after that; all others are published.
+    pub fn failing(seq: Seq, times: usize) -> Self {
+        let left = AtomicUsize::new(times);
+        let take = move || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        Self::by(move |message| {
+            if message.seq == seq && take().is_ok() {
+                Outcome::failed("it fails by script")
+            } else {
+                Outcome::published()
+            }
+        })
+    }
+
+    /// The events that `rejects` picks are rejected; all others are published.
+    pub fn rejecting(rejects: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
+        Self::by(move |message| {
+            if rejects(message) {
+                Outcome::rejected("it is rejected by script")
+            } else {
+                Outcome::published()
+            }
+        })
+    }
 }
 
 impl fmt::Debug for Answer {
@@ -61,6 +85,30 @@ impl fmt::Debug for Answer {
 /// Answers by a script, batch by batch, and after its end by one standing answer, at first
 /// [`Answer::Publish`]. It remembers what it published and counts how often it was asked. A clone is the
 /// same publisher.
+///
+/// ```
+/// use outbox_core::{
+///     message::Message,
+///     publisher::{Outcome, Publisher},
+///     testing::{Answer, ScriptedPublisher},
+/// };
+/// use uuid::Uuid;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let publisher = ScriptedPublisher::new();
+/// publisher.always(Answer::failing(7, 2));
+/// let mut message = Message::new(Uuid::now_v7(), "/orders", "orders", "order.placed", "{}");
+/// message.seq = 7;
+/// for attempt in 1..=3 {
+///     let outcomes = publisher.publish(std::slice::from_ref(&message)).await;
+///     assert_eq!(outcomes[0].is_published(), attempt == 3);
+/// }
+/// publisher.always(Answer::rejecting(|message| message.topic == "orders"));
+/// assert!(matches!(publisher.publish(&[message]).await[0], Outcome::Rejected { .. }));
+/// assert_eq!(publisher.published_seqs(), [7]);
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ScriptedPublisher {
     script: Arc<Mutex<Script>>,
