@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use outbox_core::{
-    log::{Due, EventLog as _, Flush, Flushed, Hold, HoldChange, HoldState, Owner},
+    log::{Due, EventLog as _, Flush, Flushed, Hold, HoldChange, HoldState},
     message::Seq,
 };
 use outbox_seaorm::{SeaOrmLog, tables::hold};
@@ -85,20 +85,6 @@ on_each_database!(holds_are_inserted_changed_and_ended_with_the_progress, async 
     assert_eq!(log.flush(&name, leader, &flush(2, again)).await?, Flushed::Stored);
     let again = stored(&test.db).await?;
     assert_eq!((again.len(), again[0].state.as_str(), again[0].attempts), (2, "retry", 0));
-    Ok(())
-});
-
-on_each_database!(a_fenced_flush_leaves_the_holds_alone, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    let name = subscription("sqs");
-    let (leader, _) = lead(&log, &name).await?;
-    let insert = |seq| vec![HoldChange::Insert(held(seq, HoldState::Blocked, Due::Never))];
-    assert_eq!(log.flush(&name, Owner::random(), &flush(0, insert(1))).await?, Flushed::Fenced);
-    assert_eq!(log.flush(&name, leader, &flush(7, insert(1))).await?, Flushed::Fenced);
-    assert_eq!(stored(&test.db).await?.len(), 0);
-    // The connection is fit for the next one.
-    assert_eq!(log.flush(&name, leader, &flush(0, insert(1))).await?, Flushed::Stored);
-    assert_eq!(stored(&test.db).await?.len(), 1);
     Ok(())
 });
 

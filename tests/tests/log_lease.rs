@@ -16,7 +16,7 @@ use outbox_seaorm::{
 use outbox_tests::{
     Kind, TestDb,
     database::until,
-    events::{LEASE, lead, numbers, order_event, read, run, seqs, store, subscription},
+    events::{LEASE, lead, order_event, run, seqs, store, subscription},
     on_each_database,
 };
 use sea_orm::{
@@ -64,19 +64,6 @@ on_each_database!(one_relay_leads_and_a_second_stands_by, async |test| {
     Ok(())
 });
 
-on_each_database!(a_released_lease_is_taken_over_at_once, async |test| {
-    let (first, second) = (SeaOrmLog::new(test.db.clone()), SeaOrmLog::new(test.another_pool().await?));
-    let name = subscription("sqs");
-    let (leader, _) = lead(&first, &name).await?;
-    second.release(&name, Owner::random()).await?;
-    assert!(matches!(second.acquire(&name, Owner::random(), LEASE).await?, Acquired::Held { .. }));
-    first.release(&name, leader).await?;
-    assert!(matches!(second.acquire(&name, Owner::random(), LEASE).await?, Acquired::Leader(_)));
-    assert!(!first.renew(&name, leader, LEASE).await?.is_some(), "it gave the lease up");
-    assert_eq!(row(&test.db).await?.epoch, 2);
-    Ok(())
-});
-
 on_each_database!(the_flush_of_a_leader_that_was_replaced_changes_nothing, async |test| {
     let (first, second) = (SeaOrmLog::new(test.db.clone()), SeaOrmLog::new(test.another_pool().await?));
     let name = subscription("sqs");
@@ -98,21 +85,6 @@ on_each_database!(the_flush_of_a_leader_that_was_replaced_changes_nothing, async
     assert_eq!(second.flush(&name, leader, &flush).await?, Flushed::Stored);
     let after = row(&test.db).await?;
     assert_eq!((after.position, after.anchor, after.flush_no), (event.seq, Some(event.id), 1));
-    Ok(())
-});
-
-on_each_database!(a_flush_counts_once_and_only_after_the_one_before_it, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    let name = subscription("sqs");
-    let first = order_event("1", "{}").insert(&test.db).await?;
-    let second = order_event("2", "{}").insert(&test.db).await?;
-    let (leader, _) = lead(&log, &name).await?;
-    assert_eq!(log.flush(&name, leader, &flush_to(first.seq, Some(first.id), 0)).await?, Flushed::Stored);
-    // The answer to the first was lost, and it is sent again.
-    assert_eq!(log.flush(&name, leader, &flush_to(first.seq, Some(first.id), 0)).await?, Flushed::Fenced);
-    assert_eq!(log.flush(&name, leader, &flush_to(second.seq, Some(second.id), 2)).await?, Flushed::Fenced);
-    assert_eq!(log.flush(&name, leader, &flush_to(second.seq, Some(second.id), 1)).await?, Flushed::Stored);
-    assert_eq!(row(&test.db).await?.position, second.seq);
     Ok(())
 });
 
@@ -140,48 +112,6 @@ on_each_database!(a_flush_that_meets_another_sessions_lock_is_not_stored_and_goe
     assert_eq!(row(&test.db).await?.flush_no, 0);
     assert_eq!(log.flush(&name, leader, &with_hold).await?, Flushed::Stored);
     assert_eq!(hold::Entity::find().all(&test.db).await?.len(), 1);
-    Ok(())
-});
-
-on_each_database!(a_flush_whose_anchor_is_not_in_the_log_is_fenced, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    let name = subscription("sqs");
-    let event = order_event("1", "{}").insert(&test.db).await?;
-    let (leader, _) = lead(&log, &name).await?;
-    let wrong = flush_to(event.seq, Some(Uuid::now_v7()), 0);
-    assert_eq!(log.flush(&name, leader, &wrong).await?, Flushed::Fenced);
-    run(&test.db, "DELETE FROM outbox_event WHERE seq = ?", [event.seq.into()]).await?;
-    let gone = flush_to(event.seq, Some(event.id), 0);
-    assert_eq!(log.flush(&name, leader, &gone).await?, Flushed::Fenced);
-    assert_eq!(row(&test.db).await?.position, 0);
-    Ok(())
-});
-
-on_each_database!(an_expired_lease_is_taken_over_with_the_stored_progress, async |test| {
-    let (first, second) = (SeaOrmLog::new(test.db.clone()), SeaOrmLog::new(test.another_pool().await?));
-    let name = subscription("sqs");
-    for order in 1..=4 {
-        store(&test.db, &order.to_string()).await?;
-    }
-    let anchor = order_event("5", "{}").insert(&test.db).await?;
-    let (leader, _) = lead(&first, &name).await?;
-    let flush = Flush { holes: seqs("1,3-4"), ..flush_to(5, Some(anchor.id), 0) };
-    assert_eq!(first.flush(&name, leader, &flush).await?, Flushed::Stored);
-    assert!(matches!(second.acquire(&name, Owner::random(), LEASE).await?, Acquired::Held { .. }));
-
-    expire_lease(&test.db).await?;
-    let Acquired::Leader(progress) = second.acquire(&name, Owner::random(), LEASE).await? else {
-        panic!("expected to lead");
-    };
-    let expected = StoredProgress {
-        position: 5,
-        anchor: Some(anchor.id),
-        holes: seqs("1,3-4"),
-        flush_no: 1,
-        interventions: 0,
-    };
-    assert_eq!(progress, expected);
-    assert_eq!(numbers(&read(&second, 5, &progress.holes, 10).await?), [1, 3, 4]);
     Ok(())
 });
 
@@ -229,18 +159,6 @@ on_each_database!(a_state_is_reported_with_its_beginning, async |test| {
     let runs = row(&test.db).await?;
     assert_eq!((runs.state.as_str(), runs.last_error), ("running", None));
     assert!(runs.state_since >= down.state_since);
-    Ok(())
-});
-
-on_each_database!(a_subscription_without_a_row_is_gone, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    let name = subscription("sqs");
-    assert!(matches!(log.acquire(&name, Owner::random(), LEASE).await, Err(LogError::SubscriptionGone(_))));
-    let (leader, _) = lead(&log, &name).await?;
-    run(&test.db, "DELETE FROM outbox_subscription", []).await?;
-    assert!(matches!(log.acquire(&name, Owner::random(), LEASE).await, Err(LogError::SubscriptionGone(_))));
-    assert!(!log.renew(&name, leader, LEASE).await?.is_some());
-    assert_eq!(log.flush(&name, leader, &flush_to(0, None, 0)).await?, Flushed::Fenced);
     Ok(())
 });
 

@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use outbox_core::{
-    log::{
-        AfterRetention, Due, EventLog as _, Flush, Flushed, Hold, HoldChange, HoldState, PurgeRequest,
-        Purged, StartPoint,
-    },
+    log::{AfterRetention, EventLog as _, Flush, Flushed, PurgeRequest, Purged},
     message::Seq,
 };
 use outbox_seaorm::{
     SeaOrmLog,
-    tables::{archive, event, meta, subscription as subscriptions},
+    tables::{archive, event, subscription as subscriptions},
 };
 use outbox_tests::{
     Kind, TestDb,
@@ -46,10 +43,6 @@ async fn left(db: &DatabaseConnection) -> anyhow::Result<Vec<Seq>> {
     Ok(rows.into_iter().map(|row| row.seq).collect())
 }
 
-async fn floor(db: &DatabaseConnection) -> anyhow::Result<Seq> {
-    Ok(meta::Entity::find_by_id(1).one(db).await?.expect("one row").floor)
-}
-
 async fn stands_at(log: &SeaOrmLog, name: &str, position: &event::Model, holes: &str) -> anyhow::Result<()> {
     let name = subscription(name);
     let (leader, progress) = lead(log, &name).await?;
@@ -66,63 +59,6 @@ async fn stands_at(log: &SeaOrmLog, name: &str, position: &event::Model, holes: 
     Ok(())
 }
 
-on_each_database!(nothing_goes_while_there_is_no_subscription, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    ten_events(&test, 10).await?;
-    assert_eq!(log.purge(DAY).await?, Purged { removed: 0, floor: 0, more: false });
-    assert_eq!(left(&test.db).await?.len(), 10);
-    Ok(())
-});
-
-on_each_database!(what_is_old_goes_up_to_the_slowest_subscriptions_position, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    let events = ten_events(&test, 10).await?;
-    stands_at(&log, "fast", &events[9], "").await?;
-    log.register(&subscription("slow"), StartPoint::Beginning).await?;
-    assert_eq!(log.purge(DAY).await?.removed, 0, "one has read nothing yet");
-    stands_at(&log, "slow", &events[5], "").await?;
-    assert_eq!(log.purge(DAY).await?, Purged { removed: 5, floor: 5, more: false });
-    assert_eq!(left(&test.db).await?, [6, 7, 8, 9, 10], "the row at the position is the anchor and stays");
-    assert_eq!(floor(&test.db).await?, 5);
-    assert_eq!(log.purge(DAY).await?, Purged { removed: 0, floor: 5, more: false });
-    lead(&log, &subscription("slow")).await?;
-    let (_, late) = lead(&log, &subscription("later")).await?;
-    assert_eq!((late.position, late.anchor), (5, None), "a new subscription begins at the floor");
-    Ok(())
-});
-
-on_each_database!(a_hole_and_a_held_event_keep_what_is_above_them, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    let events = ten_events(&test, 10).await?;
-    stands_at(&log, "sqs", &events[9], "7-8").await?;
-    let name = subscription("sqs");
-    let (leader, progress) = lead(&log, &name).await?;
-    let hold = Hold {
-        seq: 4,
-        aggregate: None,
-        state: HoldState::Dead,
-        attempts: 5,
-        due: Due::Never,
-        last_error: None,
-        replay: None,
-    };
-    let flush = |holds| Flush {
-        position: 10,
-        anchor: progress.anchor,
-        holes: progress.holes.clone(),
-        previous_flush_no: progress.flush_no,
-        holds,
-        ..Flush::default()
-    };
-    log.flush(&name, leader, &flush(vec![HoldChange::Insert(hold)])).await?;
-    assert_eq!(log.purge(DAY).await?.floor, 3, "an operator may still want the dead one");
-    let ended = Flush { previous_flush_no: progress.flush_no + 1, ..flush(vec![HoldChange::Delete(4)]) };
-    assert_eq!(log.flush(&name, leader, &ended).await?, Flushed::Stored);
-    assert_eq!(log.purge(DAY).await?.floor, 6);
-    assert_eq!(left(&test.db).await?, [7, 8, 9, 10]);
-    Ok(())
-});
-
 on_each_database!(only_a_prefix_that_is_older_than_the_retention_goes, async |test| {
     let log = SeaOrmLog::new(test.db.clone());
     let events = ten_events(&test, 5).await?;
@@ -138,17 +74,6 @@ on_each_database!(only_a_prefix_that_is_older_than_the_retention_goes, async |te
     stands_at(&log, "sqs", &events[9], "").await?;
     assert_eq!(log.purge(DAY).await?, Purged { removed: 5, floor: 5, more: false });
     assert_eq!(log.purge(PurgeRequest { keep: Duration::ZERO, ..DAY }).await?.floor, 9);
-    Ok(())
-});
-
-on_each_database!(chunks_go_one_after_the_other, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    let events = ten_events(&test, 10).await?;
-    stands_at(&log, "sqs", &events[9], "").await?;
-    let chunk = PurgeRequest { chunk: 4, ..DAY };
-    assert_eq!(log.purge(chunk).await?, Purged { removed: 4, floor: 4, more: true });
-    assert_eq!(log.purge(chunk).await?, Purged { removed: 4, floor: 8, more: true });
-    assert_eq!(log.purge(chunk).await?, Purged { removed: 1, floor: 9, more: false });
     Ok(())
 });
 

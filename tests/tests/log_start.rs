@@ -11,7 +11,7 @@ use outbox_tests::{
     events::{LEASE, numbers, order_event, read, run, seqs, store, subscription},
     on_each_database,
 };
-use sea_orm::{ActiveModelTrait as _, TransactionTrait as _};
+use sea_orm::ActiveModelTrait as _;
 
 async fn begun(log: &impl EventLog, name: &str, start: StartPoint) -> anyhow::Result<StoredProgress> {
     let name = subscription(name);
@@ -26,16 +26,6 @@ async fn begun(log: &impl EventLog, name: &str, start: StartPoint) -> anyhow::Re
 fn gaps(test: &TestDb, ranges: &str) -> SeqRanges {
     if test.kind == Kind::Sqlite { seqs("") } else { seqs(ranges) }
 }
-
-on_each_database!(an_empty_log_begins_at_its_floor_wherever_asked, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    for (name, start) in
-        [("a", StartPoint::Beginning), ("b", StartPoint::Now), ("c", StartPoint::At(Utc::now()))]
-    {
-        assert_eq!(begun(&log, name, start).await?, StoredProgress::default(), "{name}");
-    }
-    Ok(())
-});
 
 on_each_database!(now_begins_behind_the_last_row_with_the_gaps_below_as_holes, async |test| {
     let log = SeaOrmLog::new(test.db.clone());
@@ -85,16 +75,6 @@ on_each_database!(a_time_begins_behind_the_last_row_before_it, async |test| {
     Ok(())
 });
 
-on_each_database!(a_row_that_is_there_is_left_as_it_is, async |test| {
-    let log = SeaOrmLog::new(test.db.clone());
-    begun(&log, "sqs", StartPoint::Beginning).await?;
-    store(&test.db, "1").await?;
-    log.register(&subscription("sqs"), StartPoint::Now).await?;
-    run(&test.db, "UPDATE outbox_subscription SET owner = NULL", []).await?;
-    assert_eq!(begun(&log, "sqs", StartPoint::Now).await?.position, 0);
-    Ok(())
-});
-
 on_each_database!(processes_that_start_together_make_one_row, async |test| {
     store(&test.db, "1").await?;
     let mut starting = Vec::new();
@@ -109,27 +89,3 @@ on_each_database!(processes_that_start_together_make_one_row, async |test| {
     assert_eq!(begun(&log, "sqs", StartPoint::Beginning).await?.position, 1);
     Ok(())
 });
-
-/// An event whose transaction was open when the subscription began commits after that: it is one of "from now on".
-async fn an_open_transaction_is_a_hole(test: &TestDb) -> anyhow::Result<()> {
-    let log = SeaOrmLog::new(test.db.clone());
-    store(&test.db, "1").await?;
-    let open = test.db.begin().await?;
-    let late = store(&open, "late").await?;
-    store(&test.db, "3").await?;
-    let progress = begun(&log, "now", StartPoint::Now).await?;
-    assert_eq!((progress.position, &progress.holes), (3, &seqs("2")));
-    open.commit().await?;
-    assert_eq!(numbers(&read(&log, progress.position, &progress.holes, 10).await?), [late]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_open_transaction_is_a_hole_on_postgres() {
-    TestDb::run(Kind::Postgres, async |test| an_open_transaction_is_a_hole(&test).await).await;
-}
-
-#[tokio::test]
-async fn an_open_transaction_is_a_hole_on_mariadb() {
-    TestDb::run(Kind::Mariadb, async |test| an_open_transaction_is_a_hole(&test).await).await;
-}

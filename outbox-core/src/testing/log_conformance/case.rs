@@ -92,7 +92,7 @@ table! {
     /// A relay that starts again asks for the same subscription, perhaps with another start point.
     start::a_second_registration_moves_no_progress [],
     /// A leader's statements do not bring back what an operator dropped.
-    start::a_dropped_subscription_is_not_made_again_by_its_leader [Drops],
+    start::a_dropped_subscription_is_not_made_again_by_its_leader [MovesTime Drops],
     /// Nothing that was never registered is led, nor surveyed.
     start::a_subscription_that_nobody_registered_is_led_by_nobody [],
 

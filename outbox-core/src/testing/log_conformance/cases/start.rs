@@ -14,7 +14,9 @@ use crate::{
 };
 
 pub(crate) async fn an_empty_log_begins_at_its_floor_wherever_asked(fixture: &impl LogFixture) {
-    fixture.log().await.check().await.expect("a database that is fit");
+    let log = fixture.log().await;
+    log.check().await.expect("a database that is fit");
+    assert_eq!(log.hole_proof(), fixture.capabilities().proof, "the fixture says by which proof");
     for (subscription, start) in
         [("a", StartPoint::Beginning), ("b", StartPoint::Now), ("c", StartPoint::At(Utc::now()))]
     {
@@ -92,6 +94,8 @@ pub(crate) async fn a_second_registration_moves_no_progress(fixture: &impl LogFi
 pub(crate) async fn a_dropped_subscription_is_not_made_again_by_its_leader(fixture: &impl LogFixture) {
     let leader = Leader::of(fixture, "conformance").await;
     let (seqs, last) = store(fixture, 1).await;
+    // It is frozen, its lease has ended, and an operator takes it for one that nobody leads any more.
+    fixture.pass(LEASE * 2).await;
     fixture.operate(&leader.name, Operation::Drop).await;
     assert_eq!(leader.log.renew(&leader.name, leader.owner, LEASE).await.expect("an answer"), None);
     let flush = Flush { position: seqs[0], anchor: Some(last), ..leader.flush() };
