@@ -186,6 +186,22 @@ on_each_database!(what_nobody_acknowledged_in_time_is_sent_again_outside_of_ever
     Ok(())
 });
 
+on_each_database!(a_receipt_of_an_event_that_was_deleted_by_hand_is_not_awaited_for_ever, async |test| {
+    let (log, leader) = old_events(&test, 4).await?;
+    let name = subscription("sqs");
+    let anchor = events(&test.db).await?.last().map(|row| row.id);
+    let awaited = vec![receipt(1, "gone", Some(HOUR)), receipt(2, "there", Some(HOUR))];
+    let flush = Flush { position: 4, anchor, ..flush(1, awaited) };
+    assert_eq!(log.flush(&name, leader, &flush).await?, Flushed::Stored);
+    run(&test.db, "DELETE FROM outbox_event WHERE seq = 1", []).await?;
+    let_time_pass(&test.db).await?;
+    log.resend_unacknowledged(&name, HOUR, 10).await?;
+    let due = log.due(&name, &"/orders".into(), 10).await?;
+    assert_eq!(due.iter().map(|(hold, _)| hold.seq).collect::<Vec<_>>(), [2]);
+    assert_eq!(receipts(&test.db).await?.iter().map(|row| row.seq).collect::<Vec<_>>(), [2]);
+    Ok(())
+});
+
 const DAY: PurgeRequest =
     PurgeRequest { keep: Duration::from_secs(86_400), then: AfterRetention::Delete, chunk: 100 };
 

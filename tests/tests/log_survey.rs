@@ -73,6 +73,28 @@ on_each_database!(a_survey_tells_what_waits_and_for_how_long, async |test| {
     Ok(())
 });
 
+on_each_database!(a_survey_does_not_read_on_and_on_through_other_topics, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let name = subscription("sqs");
+    lead(&log, &name).await?;
+    for chunk in 0..10 {
+        let rows = (1..=1_000).map(|n| event::ActiveModel {
+            topic: Set("other".into()),
+            created_at: Set(Utc::now() - TimeDelta::minutes(if chunk == 9 && n == 1_000 { 30 } else { 50 })),
+            ..order_event("1", "{}")
+        });
+        event::Entity::insert_many(rows).exec_without_returning(&test.db).await?;
+    }
+    order_event("1", "{}").insert(&test.db).await?;
+    let topics = Topics::Only(["orders".to_owned()].into());
+    let oldest = log.survey(&name, &topics).await?.oldest_pending;
+    assert!(about(oldest, 30), "the last one that was looked at: found {oldest:?}");
+    run(&test.db, "DELETE FROM outbox_event WHERE seq = 1", []).await?;
+    let oldest = log.survey(&name, &topics).await?.oldest_pending;
+    assert!(about(oldest, 0), "the wanted one is within reach: found {oldest:?}");
+    Ok(())
+});
+
 on_each_database!(what_a_leader_tells_is_stored_while_it_leads, async |test| {
     let log = SeaOrmLog::new(test.db.clone());
     let name = subscription("sqs");

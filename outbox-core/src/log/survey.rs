@@ -30,7 +30,9 @@ pub struct Survey {
     pub position: Seq,
     /// How many seqs at or below the position are stored as not settled: unpublished events and numbers without a row.
     pub holes: u64,
-    /// How long ago, by the database's clock, the oldest event was stored that is neither settled nor on hold.
+    /// How long ago, by the database's clock, the oldest event was stored that is neither settled nor on hold. Behind very
+    /// many events of topics that the subscription does not take, a log may tell the age of one of these instead: longer,
+    /// never shorter.
     pub oldest_pending: Option<Duration>,
     /// What is on hold.
     pub holds: HoldCounts,

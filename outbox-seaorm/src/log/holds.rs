@@ -7,7 +7,7 @@ use outbox_core::{
     log::{Due, Hold, HoldState, LogError, OrderKey, Stopped, SubscriptionName},
     message::{Message, Seq},
 };
-use sea_orm::{QueryResult, Statement};
+use sea_orm::{QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{Inner, amount, column, rows::EventRow};
@@ -98,7 +98,8 @@ async fn with_events(
     Ok((found, orphans))
 }
 
-/// Ends holds whose events are not in the log any more: they would be due, or in the way, for ever.
+/// Ends holds whose events are not in the log any more: they would be due, or in the way, for ever. Their receipts go with
+/// them: an acknowledgement that is awaited would keep purge from everything behind, and put the hold there again.
 async fn end(log: &Inner, subscription: &SubscriptionName, seqs: &[Seq]) -> Result<(), LogError> {
     tracing::error!(
         %subscription,
@@ -107,8 +108,9 @@ async fn end(log: &Inner, subscription: &SubscriptionName, seqs: &[Seq]) -> Resu
         "events on hold are not in the log any more: somebody deleted them by hand; they are given up"
     );
     let seqs = serde_json::to_string(seqs).map_err(LogError::database)?;
-    let end = log.sql.hold_delete.with(&[("name", subscription.as_str().into()), ("seqs", seqs.into())]);
-    log.sessions.execute(end).await.map(|_| ())
+    let gone = [("name", Value::from(subscription.as_str())), ("seqs", seqs.into())];
+    log.sessions.execute(log.sql.hold_delete.with(&gone)).await?;
+    log.sessions.execute(log.sql.receipt_delete.with(&gone)).await.map(|_| ())
 }
 
 fn held(

@@ -48,6 +48,8 @@ pub(super) struct Sql {
 
     /// Stores receipts; those of an event that was sent again are replaced. Receipt by key.
     pub(super) receipt_insert: Query,
+    /// Gives receipts up. Receipt by key.
+    pub(super) receipt_delete: Query,
     /// Events whose acknowledgement is overdue, locked: an acknowledgement waits or was first. Receipt by
     /// `(subscription, ack_due_at, seq)`, in order, stopped by the limit.
     pub(super) overdue: Query,

@@ -240,6 +240,10 @@ pub(super) fn sql() -> Sql {
                  acknowledged_at = CASE WHEN VALUES(ack_due_at) IS NULL THEN {receipt}.acknowledged_at END,
                  ack_due_at = VALUES(ack_due_at)",
         ),
+        receipt_delete: query(
+            "DELETE r FROM JSON_TABLE(:seqs, '$[*]' COLUMNS (seq BIGINT PATH '$')) h
+             STRAIGHT_JOIN {receipt} r ON r.subscription = :name AND r.seq = h.seq",
+        ),
         overdue: query(
             "SELECT seq FROM {receipt} WHERE subscription = :name AND ack_due_at <= UTC_TIMESTAMP(6)
              ORDER BY ack_due_at LIMIT :limit FOR UPDATE",

@@ -218,6 +218,10 @@ pub(super) fn sql() -> Sql {
                  acknowledged_at = CASE WHEN excluded.ack_due_at IS NULL THEN t.acknowledged_at END,
                  ack_due_at = excluded.ack_due_at",
         ),
+        receipt_delete: query(
+            "DELETE FROM {receipt} WHERE subscription = :name
+             AND seq IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(:seqs::jsonb))",
+        ),
         overdue: query(
             "SELECT seq FROM {receipt} WHERE subscription = :name AND ack_due_at <= (SELECT clock_timestamp())
              ORDER BY ack_due_at LIMIT :limit FOR UPDATE",

@@ -228,6 +228,9 @@ pub(super) fn sql() -> Sql {
                  acknowledged_at = CASE WHEN excluded.ack_due_at IS NULL THEN acknowledged_at END,
                  ack_due_at = excluded.ack_due_at",
         ),
+        receipt_delete: query(
+            "DELETE FROM {receipt} WHERE subscription = :name AND seq IN (SELECT value FROM json_each(:seqs))",
+        ),
         overdue: query(
             "SELECT seq FROM {receipt}
              WHERE subscription = :name AND ack_due_at <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
