@@ -86,8 +86,14 @@ on_each_database!(a_receipt_is_stored_with_the_flush_and_replaced_when_the_event
     assert!(stored.iter().all(|row| row.dispatched_at > earlier + TimeDelta::hours(4)));
     let id = stored[0].broker_id.as_deref().expect("an id");
     assert!(id.starts_with("ż🧾") && id.chars().count() == 255, "found {id}");
-    assert!(stored[0].ack_due_at.is_some() && stored[0].acknowledged_at.is_none(), "it is awaited anew");
-    assert!(stored[1].ack_due_at.is_none() && stored[1].acknowledged_at.is_some(), "and this one is not");
+    for row in &stored[..2] {
+        // It may have come before this flush. Only an operator's replay takes it away, and then it is awaited anew.
+        assert!(
+            row.ack_due_at.is_none() && row.acknowledged_at.is_some(),
+            "an acknowledgement stays: {row:?}"
+        );
+    }
+    assert!(stored[2].ack_due_at.is_some());
     Ok(())
 });
 

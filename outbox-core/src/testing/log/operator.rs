@@ -2,9 +2,13 @@
 
 use uuid::Uuid;
 
-use super::{MemoryLog, event_log::due_now, state::StoredSubscription};
+use super::{
+    MemoryLog,
+    event_log::due_now,
+    state::{StoredReceipt, StoredSubscription},
+};
 use crate::{
-    log::{Due, Hold, HoldState, SubscriptionState},
+    log::{Due, Hold, HoldState, Receipt, SubscriptionState},
     message::Seq,
 };
 
@@ -65,6 +69,10 @@ impl MemoryLog {
                 Some(_) => Hold { due: Due::Never, ..due_now(seq, HoldState::Blocked, now) },
             };
             stored.holds.insert(seq, Hold { aggregate: key, replay, ..hold });
+            // What was acknowledged was another delivery.
+            if let Some(receipt) = stored.receipts.get_mut(&seq) {
+                receipt.is_acknowledged = false;
+            }
             replayed.push(seq);
         }
         stored.progress.interventions += 1;
@@ -72,15 +80,21 @@ impl MemoryLog {
         replayed
     }
 
-    /// A consumer acknowledges an event.
+    /// A consumer acknowledges an event, which may be before the leader has stored that it was published. `false` where
+    /// it has done so before, or there is no such event.
     pub fn acknowledge(&self, subscription: &str, seq: Seq) -> bool {
         let mut state = self.state();
-        let stored = state.subscription_mut(subscription);
-        let receipt = stored.and_then(|stored| stored.receipts.get_mut(&seq));
-        receipt.is_some_and(|stored| {
-            stored.ack_due = None;
-            !std::mem::replace(&mut stored.is_acknowledged, true)
-        })
+        if !state.rows.contains_key(&seq) {
+            return false;
+        }
+        let Some(stored) = state.subscription_mut(subscription) else { return false };
+        let receipt = Receipt { seq, broker_id: None, ack_within: None };
+        let unknown = StoredReceipt { receipt, ack_due: None, is_acknowledged: false };
+        let receipt = stored.receipts.entry(seq).or_insert(unknown);
+        receipt.ack_due = None;
+        let is_new = !std::mem::replace(&mut receipt.is_acknowledged, true);
+        state.committed();
+        is_new
     }
 
     fn intervene<T>(

@@ -46,7 +46,8 @@ pub(super) struct Sql {
     /// Microseconds until the next hold is due. Hold by `(subscription, due_at)`, one row.
     pub(super) next_due: Query,
 
-    /// Stores receipts; those of an event that was sent again are replaced. Receipt by key.
+    /// Stores receipts; those of an event that was sent again are replaced. One that was acknowledged, be it before the leader
+    /// could store it, is awaited no more. Receipt by key.
     pub(super) receipt_insert: Query,
     /// Gives receipts up. Receipt by key.
     pub(super) receipt_delete: Query,
@@ -68,7 +69,7 @@ pub(super) struct Sql {
     /// How often an operator has intervened, asked by the leader. A statement of its own, because MySQL's `UPDATE` returns
     /// no rows. Subscription by key.
     pub(super) interventions: Query,
-    /// Ends the lease. Subscription by key.
+    /// Ends the lease, and leaves when. Subscription by key.
     pub(super) release: Query,
     /// Stores a state. Subscription by key.
     pub(super) report: Query,

@@ -201,7 +201,8 @@ pub(super) fn sql() -> Sql {
         ),
         interventions: query("SELECT interventions FROM {subscription} WHERE name = :name AND owner = :owner"),
         release: query(
-            "UPDATE {subscription} SET owner = NULL, lease_until = NULL WHERE name = :name AND owner = :owner",
+            "UPDATE {subscription} SET owner = NULL, lease_until = UTC_TIMESTAMP(6)
+             WHERE name = :name AND owner = :owner",
         ),
         report: query(
             "UPDATE {subscription}
@@ -237,8 +238,7 @@ pub(super) fn sql() -> Sql {
                  broker_id VARCHAR(255) CHARACTER SET utf8mb4 PATH '$.broker_id',
                  ack_within BIGINT PATH '$.ack_within')) r
              ON DUPLICATE KEY UPDATE broker_id = VALUES(broker_id), dispatched_at = VALUES(dispatched_at),
-                 acknowledged_at = CASE WHEN VALUES(ack_due_at) IS NULL THEN {receipt}.acknowledged_at END,
-                 ack_due_at = VALUES(ack_due_at)",
+                 ack_due_at = CASE WHEN {receipt}.acknowledged_at IS NULL THEN VALUES(ack_due_at) END",
         ),
         receipt_delete: query(
             "DELETE r FROM JSON_TABLE(:seqs, '$[*]' COLUMNS (seq BIGINT PATH '$')) h

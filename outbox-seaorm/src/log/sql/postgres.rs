@@ -176,7 +176,8 @@ pub(super) fn sql() -> Sql {
         ),
         interventions: query("SELECT interventions FROM {subscription} WHERE name = :name AND owner = :owner"),
         release: query(
-            "UPDATE {subscription} SET owner = NULL, lease_until = NULL WHERE name = :name AND owner = :owner",
+            "UPDATE {subscription} SET owner = NULL, lease_until = clock_timestamp()
+             WHERE name = :name AND owner = :owner",
         ),
         report: query(
             "UPDATE {subscription}
@@ -215,8 +216,7 @@ pub(super) fn sql() -> Sql {
              FROM jsonb_to_recordset(:receipts::jsonb) AS r(seq bigint, broker_id text, ack_within bigint)
              ON CONFLICT (subscription, seq) DO UPDATE
              SET broker_id = excluded.broker_id, dispatched_at = excluded.dispatched_at,
-                 acknowledged_at = CASE WHEN excluded.ack_due_at IS NULL THEN t.acknowledged_at END,
-                 ack_due_at = excluded.ack_due_at",
+                 ack_due_at = CASE WHEN t.acknowledged_at IS NULL THEN excluded.ack_due_at END",
         ),
         receipt_delete: query(
             "DELETE FROM {receipt} WHERE subscription = :name

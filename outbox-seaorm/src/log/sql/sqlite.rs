@@ -187,7 +187,8 @@ pub(super) fn sql() -> Sql {
         ),
         interventions: query("SELECT interventions FROM {subscription} WHERE name = :name AND owner = :owner"),
         release: query(
-            "UPDATE {subscription} SET owner = NULL, lease_until = NULL WHERE name = :name AND owner = :owner",
+            "UPDATE {subscription} SET owner = NULL, lease_until = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
+             WHERE name = :name AND owner = :owner",
         ),
         report: query(
             "UPDATE {subscription}
@@ -225,8 +226,7 @@ pub(super) fn sql() -> Sql {
              FROM json_each(:receipts)
              WHERE true ON CONFLICT (subscription, seq) DO UPDATE
              SET broker_id = excluded.broker_id, dispatched_at = excluded.dispatched_at,
-                 acknowledged_at = CASE WHEN excluded.ack_due_at IS NULL THEN acknowledged_at END,
-                 ack_due_at = excluded.ack_due_at",
+                 ack_due_at = CASE WHEN acknowledged_at IS NULL THEN excluded.ack_due_at END",
         ),
         receipt_delete: query(
             "DELETE FROM {receipt} WHERE subscription = :name AND seq IN (SELECT value FROM json_each(:seqs))",
