@@ -25,6 +25,8 @@ pub enum Action {
     Discard,
     /// Let settled events be published once more.
     Replay,
+    /// Let what nobody has acknowledged be published once more.
+    Resend,
     /// Stopped a subscription.
     Pause,
     /// Ended a pause.
@@ -43,6 +45,7 @@ impl Action {
             Self::Requeue => "requeue",
             Self::Discard => "discard",
             Self::Replay => "replay",
+            Self::Resend => "resend",
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Rewind => "rewind",

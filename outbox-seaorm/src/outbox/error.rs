@@ -1,7 +1,7 @@
 //! Why an operator's question or change came to nothing.
 
 use outbox_core::{log::LogError, message::Seq};
-use sea_orm::DbErr;
+use sea_orm::{DbErr, prelude::Uuid};
 
 use super::EventRef;
 
@@ -85,6 +85,27 @@ pub enum OutboxError {
         found: Seq,
         /// Where it is.
         position: Seq,
+    },
+    /// A change of one subscription names none.
+    #[error("expected the name of one subscription, found none: say `.of(name)`")]
+    WithoutSubscription,
+    /// A replay is meant for a subscription whose topics nobody knows yet.
+    #[error(
+        "expected a subscription that a relay has led, found that nobody has led `{subscription}` yet: which topics it \
+         takes is not known before; start its relay first"
+    )]
+    NeverLed {
+        /// Which subscription.
+        subscription: String,
+    },
+    /// The id of a replay belongs to one of another kind or selection.
+    #[error(
+        "replay {id} has begun with another selection, or with the other of `redeliver` and `reprocess`: run it again as it \
+         was, or take a new id"
+    )]
+    OtherReplay {
+        /// The id.
+        id: Uuid,
     },
     /// What is stored of a subscription cannot be understood.
     #[error("what is stored of subscription `{subscription}` cannot be read: {reason}")]

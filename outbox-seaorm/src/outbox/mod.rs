@@ -13,8 +13,11 @@ mod error;
 mod event;
 mod events;
 mod filter;
+mod floor;
 mod locate;
 mod operator;
+mod receipts;
+mod replay;
 mod rewind;
 mod standing;
 
@@ -29,6 +32,8 @@ pub use error::OutboxError;
 pub use event::{EventDetails, EventInfo, EventRef, EventRefError, EventStanding};
 pub use filter::{DeadLetterFilter, EventFilter};
 pub use operator::Operator;
+pub use receipts::{Acknowledged, Awaited, DeliveryReceipt, Resent, Unacknowledged};
+pub use replay::{Replay, Replayed, Selection, Skipped};
 pub use rewind::{RewindTo, Rewound};
 pub use standing::{EventState, HoldInfo, ReceiptInfo, Standing};
 

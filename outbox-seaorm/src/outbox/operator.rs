@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use outbox_core::log::LogError;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, TransactionTrait as _,
+    ColumnTrait as _, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, SqlErr, TransactionTrait as _,
     sea_query::{Expr, ExprTrait as _},
 };
 
@@ -113,7 +113,10 @@ impl OutboxError {
             Self::Log(LogError::Database(error)) => error.downcast_ref(),
             _ => None,
         };
-        cause.is_some_and(|error| Conflict::of(error).is_some())
+        // Another session may have put an event on hold that was not when it was looked for.
+        let was_overtaken =
+            |error: &DbErr| matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)));
+        cause.is_some_and(|error| was_overtaken(error) || Conflict::of(error).is_some())
     }
 }
 
