@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::publisher::Topics;
 
 /// Which events keep their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ordering {
     /// Those of one aggregate.
     #[default]

@@ -118,7 +118,8 @@ pub enum Acquired {
 }
 
 /// What a subscription's leader, or an operator, says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SubscriptionState {
     /// Publishing.
     Running,
@@ -137,5 +138,11 @@ impl SubscriptionState {
             Self::Paused => "paused",
             Self::BrokerDown => "broker_down",
         }
+    }
+
+    /// The reverse of [`as_str`](Self::as_str).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Running, Self::Paused, Self::BrokerDown].into_iter().find(|state| state.as_str() == text)
     }
 }

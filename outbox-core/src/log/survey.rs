@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::message::Seq;
 
 /// How many events are on hold, by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct HoldCounts {
     /// Their time has not come.
     pub scheduled: u64,

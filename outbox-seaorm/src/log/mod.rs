@@ -43,7 +43,12 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use outbox_core::log::*;
-use outbox_core::{message::Message, progress::SeqRanges, publisher::Topics, wake::Signal};
+use outbox_core::{
+    message::{Message, Seq},
+    progress::SeqRanges,
+    publisher::Topics,
+    wake::Signal,
+};
 use sea_orm::{DatabaseConnection, DbBackend, QueryResult, TryGetable};
 
 use patience::Patience;
@@ -157,6 +162,17 @@ impl SeaOrmLog {
     #[doc(hidden)]
     pub async fn connection(&self) -> Result<&DatabaseConnection, LogError> {
         self.inner()?.sessions.pool().await
+    }
+
+    /// How long ago the oldest event was stored that is neither settled nor on hold, asked on a connection of the caller's.
+    pub(crate) async fn oldest_pending(
+        &self,
+        connection: &DatabaseConnection,
+        position: Seq,
+        holes: &SeqRanges,
+        topics: &Topics,
+    ) -> Result<Option<Duration>, LogError> {
+        survey::oldest_pending(self.inner()?, connection, position, holes, topics).await
     }
 
     fn inner(&self) -> Result<&Inner, LogError> {

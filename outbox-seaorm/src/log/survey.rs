@@ -5,8 +5,10 @@ use std::time::Duration;
 use outbox_core::{
     log::{HoldCounts, HoldState, LogError, SubscriptionName, Survey},
     message::Seq,
+    progress::SeqRanges,
     publisher::Topics,
 };
+use sea_orm::ConnectionTrait;
 
 use super::{
     Inner, column,
@@ -25,14 +27,7 @@ pub(super) async fn survey(
 ) -> Result<Survey, LogError> {
     let pool = log.sessions.pool().await?;
     let Standing { progress, now, .. } = look(log, pool, subscription).await?;
-    let mut values = vec![
-        ("position", progress.position.into()),
-        ("topics", topics(wanted).into()),
-        ("limit", LOOKED_AT.into()),
-    ];
-    bind_ranges(&progress.holes, &mut values);
-    let oldest = log.sessions.one(log.sql.oldest_pending.with(&values)).await?;
-    let oldest: Option<i64> = oldest.map(|row| column(&row, 1)).transpose()?;
+    let oldest_pending = oldest_pending(log, pool, progress.position, &progress.holes, wanted).await?;
     let holds = hold_counts(log, subscription).await?;
     // Asked last: it is never below the position.
     let last: Seq = last_number(log, pool).await?;
@@ -41,9 +36,25 @@ pub(super) async fn survey(
         last,
         position: progress.position,
         holes: progress.holes.count(),
-        oldest_pending: oldest.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))),
+        oldest_pending,
         holds,
     })
+}
+
+/// How long ago the oldest event was stored that is neither settled nor on hold.
+pub(super) async fn oldest_pending(
+    log: &Inner,
+    connection: &impl ConnectionTrait,
+    position: Seq,
+    holes: &SeqRanges,
+    wanted: &Topics,
+) -> Result<Option<Duration>, LogError> {
+    let mut values =
+        vec![("position", position.into()), ("topics", topics(wanted).into()), ("limit", LOOKED_AT.into())];
+    bind_ranges(holes, &mut values);
+    let oldest = connection.query_one_raw(log.sql.oldest_pending.with(&values)).await;
+    let oldest: Option<i64> = oldest.map_err(LogError::database)?.map(|row| column(&row, 1)).transpose()?;
+    Ok(oldest.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))))
 }
 
 async fn hold_counts(log: &Inner, subscription: &SubscriptionName) -> Result<HoldCounts, LogError> {

@@ -14,12 +14,15 @@ mod event;
 mod events;
 mod filter;
 mod floor;
+mod health;
 mod locate;
 mod operator;
 mod receipts;
 mod replay;
 mod rewind;
+mod seconds;
 mod standing;
+mod status;
 
 use sea_orm::{DatabaseConnection, DbBackend, IsolationLevel, SqliteTransactionMode, TransactionOptions};
 
@@ -31,11 +34,13 @@ pub use dead_letters::DeadLetter;
 pub use error::OutboxError;
 pub use event::{EventDetails, EventInfo, EventRef, EventRefError, EventStanding};
 pub use filter::{DeadLetterFilter, EventFilter};
+pub use health::{Amount, Code, Health, Level, Limit, Reason, Thresholds};
 pub use operator::Operator;
 pub use receipts::{Acknowledged, Awaited, DeliveryReceipt, Resent, Unacknowledged};
 pub use replay::{Replay, Replayed, Selection, Skipped};
 pub use rewind::{RewindTo, Rewound};
 pub use standing::{EventState, HoldInfo, ReceiptInfo, Standing};
+pub use status::{Leadership, Pin, PinnedBy, Status, SubscriptionStatus, TakenTopics};
 
 /// The outbox of a database, for operators. A clone is the same.
 ///
