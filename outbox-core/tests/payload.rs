@@ -224,8 +224,8 @@ fn an_unknown_event_is_told_with_those_that_are_known() {
     );
     assert!(matches!(Untagged::decode("stock.moved", 2, "{}"), Err(DecodeError::UnknownKind { .. })));
     let wrong = External::decode("order.placed", 1, r#"{"zeta":"x"}"#).expect_err("not a number");
-    let DecodeError::Payload { source, .. } = wrong else { panic!("expected serde's word") };
-    assert!(source.to_string().contains("invalid type: string \"x\""), "{source}");
+    let DecodeError::Payload { source, .. } = wrong else { panic!("expected what serde expected") };
+    assert!(source.to_string().starts_with("expected u64 at line 1"), "{source}");
     // A payload that is another event of the same enum, tag and all.
     let other = External::decode("order.placed", 1, r#"{"closed":null}"#);
     assert!(matches!(other, Err(DecodeError::Payload { .. })), "{other:?}");

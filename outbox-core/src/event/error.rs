@@ -2,7 +2,7 @@
 
 use crate::message::HeaderError;
 
-use super::{MAX_AGGREGATE_ID_LEN, MAX_NAME_LEN};
+use super::{MAX_AGGREGATE_ID_LEN, MAX_NAME_LEN, PayloadMisfit};
 
 /// An event that cannot be stored. Nothing of its save is written.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +77,9 @@ pub enum DecodeError {
         event_type: String,
         /// The event's version.
         version: u32,
-        /// What serde says.
+        /// What serde expected, and where.
         #[source]
-        source: serde_json::Error,
+        source: PayloadMisfit,
     },
     /// serde took the payload for another kind: an untagged enum takes the first variant that fits.
     #[error(

@@ -6,6 +6,7 @@
 mod envelope;
 mod error;
 mod into_events;
+mod misfit;
 mod new_event;
 mod payload;
 
@@ -17,6 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use envelope::Envelope;
 pub use error::{DecodeError, EventError};
 pub use into_events::IntoEvents;
+pub use misfit::PayloadMisfit;
 pub use new_event::NewEvent;
 pub use payload::PayloadShape;
 

@@ -8,7 +8,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{DecodeError, EventError, EventKind, OutboxEvent};
+use super::{DecodeError, EventError, EventKind, OutboxEvent, PayloadMisfit};
 
 /// How serde writes a type: decides what is taken off to get at an enum variant's bare content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +51,10 @@ pub(super) fn decode<E: OutboxEvent + DeserializeOwned>(
         .iter()
         .find(|kind| kind.event_type == event_type && kind.version == version)
         .ok_or_else(|| unknown::<E>(event_type, version))?;
-    let event: E = read(kind, payload).map_err(|source| DecodeError::Payload {
+    let event: E = read(kind, payload).map_err(|error| DecodeError::Payload {
         event_type: event_type.to_owned(),
         version,
-        source,
+        source: PayloadMisfit::of(&error),
     })?;
     let found = event.kind();
     if is_same(found, kind) {
