@@ -13,6 +13,7 @@
 //! | [`relay`] | reads the log, publishes, settles, flushes |
 //! | [`source`] | where a consumer receives from |
 //! | [`consumer`] | runs handlers, each message once per inbox |
+//! | [`telemetry`] | what relay and consumer tell of themselves: metrics, spans, logs |
 //! | [`wake`] | signals that wake a relay before its poll interval ends |
 #![cfg_attr(feature = "memory", doc = "| [`memory`] | a broker in this process |")]
 #![cfg_attr(
@@ -35,6 +36,7 @@ pub mod publisher;
 pub mod relay;
 pub mod retry;
 pub mod source;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wake;

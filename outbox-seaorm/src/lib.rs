@@ -111,6 +111,7 @@
 //! | [`wake`] | wake-ups between processes, on PostgreSQL |
 //! | [`outbox`] | what operators ask and do: dead letters, the state of an event, pause, rewind |
 //! | [`tables`], [`migration`] | the tables as entities and as migrations to splice in |
+//! | [`telemetry`] | what relay and consumer tell of themselves: metrics, spans, logs |
 //! | [`context`], [`event`], [`message`], [`publisher`], [`source`], [`wire`] | the protocol, from `outbox-core` |
 //!
 //! The user's own SeaORM features decide on driver, runtime and TLS; this crate's features forward them by the same
@@ -150,7 +151,7 @@ pub use outbox_core::OutboxEvent;
 #[cfg(feature = "memory")]
 pub use outbox_core::memory;
 pub use outbox_core::{
-    self as core, consumer, context, event, message, publisher, relay, retry, source, wire,
+    self as core, consumer, context, event, message, publisher, relay, retry, source, telemetry, wire,
 };
 pub use outbox_derive::{OutboxEvent, outbox_hooks};
 pub use tables::{TableNames, TableNamesError};

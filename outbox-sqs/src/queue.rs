@@ -113,7 +113,7 @@ impl QueueUrl {
     }
 
     /// The last part of the URL.
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.0.rsplit_once('/').map_or(&*self.0, |(_, name)| name)
     }
 

@@ -1,5 +1,8 @@
 //! The trace header of SQS, which X-Ray and Lambda read, from a W3C `traceparent`.
 
+/// What a trace calls this broker, by OpenTelemetry's conventions.
+pub(crate) const SYSTEM: &str = "aws_sqs";
+
 /// Writes a `traceparent` as an X-Ray header: the same trace id, its first eight digits set apart.
 /// X-Ray takes W3C ids in this form. `None` for what is no valid `traceparent`: the header is then
 /// left out, since SQS refuses a message whose trace header is ill-formed.

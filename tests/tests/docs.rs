@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use outbox_core::telemetry::METRICS;
+
 /// The links of a document whose text is code: what they name, and where to.
 fn links(document: &str) -> impl Iterator<Item = (&str, &str)> {
     document.split("[`").skip(1).filter_map(|rest| {
@@ -53,4 +55,29 @@ fn the_program_that_the_readme_shows_is_the_one_that_runs() {
     let (_, dependencies) = manifest.split_once("[dependencies]\n").expect("dependencies");
     let shown = format!("```toml\n[dependencies]\n{dependencies}```\n");
     assert!(readme.contains(&shown), "examples/smallest/Cargo.toml has other dependencies");
+}
+
+/// The rows of the table of metrics: name, type, labels, unit.
+#[test]
+fn the_table_of_metrics_is_the_one_in_the_code() {
+    let document = read(&root().join("docs/operations.md"));
+    let rows: Vec<Vec<&str>> = document
+        .lines()
+        .filter(|line| line.starts_with("| `outbox."))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let told: Vec<Vec<String>> = METRICS
+        .iter()
+        .map(|metric| {
+            let labels = metric.labels.join(", ");
+            let name = format!("`{}`", metric.name);
+            vec![name, metric.kind.as_str().into(), labels, metric.unit.as_str().into()]
+        })
+        .collect();
+    let documented: Vec<Vec<String>> =
+        rows.iter().map(|row| row[..4].iter().map(ToString::to_string).collect()).collect();
+    assert_eq!(documented, told);
+    for row in rows {
+        assert!(row[4].len() > 20, "{} has no meaning", row[0]);
+    }
 }

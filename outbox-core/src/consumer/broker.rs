@@ -41,6 +41,14 @@ impl<S: Source> Broker<S> {
         self.source.visibility()
     }
 
+    pub(super) fn system(&self) -> &'static str {
+        self.source.system()
+    }
+
+    pub(super) fn destination(&self) -> Option<&str> {
+        self.source.destination()
+    }
+
     pub(super) async fn start(&self) -> Result<Option<Duration>, SourceError> {
         in_time(START_TIME, self.source.start()).await?;
         in_time(self.answer_time, self.source.retention()).await

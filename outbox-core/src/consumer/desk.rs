@@ -3,17 +3,23 @@
 use std::{fmt::Display, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
+use tracing::Instrument as _;
 
 use super::{
     HandlerError, InboxError, InboxStore, MessageKey, Processed, Unknown, backoff,
     broker::panic_message,
     health::{Chain, Health},
-    report::{Counters, count},
+    report::Counters,
     routes::{Call, Route, Routes},
     seen::Seen,
 };
 use crate::{
-    context::Context, message::ReceivedMessage, retry::RetryPolicy, source::Receipt, wire::WireError,
+    context::Context,
+    message::ReceivedMessage,
+    retry::RetryPolicy,
+    source::Receipt,
+    telemetry::{Disposal, Processing},
+    wire::WireError,
 };
 
 /// One delivery as it is processed.
@@ -44,8 +50,15 @@ pub(super) enum Verdict {
     GiveBack(Duration),
 }
 
+/// What became of a delivery, for the broker and for those who watch.
+type Done = (Verdict, Disposal);
+
 /// Where deliveries are processed.
 pub(super) struct Desk<I: InboxStore> {
+    /// What the broker is called in a trace.
+    pub(super) system: &'static str,
+    /// The name of the queue, where it is known.
+    pub(super) destination: Option<String>,
     pub(super) inbox: I,
     pub(super) routes: Routes<I::Tx>,
     pub(super) unknown: Unknown,
@@ -63,19 +76,27 @@ impl<I: InboxStore> Desk<I> {
             Ok(message) => message,
             Err(error) => {
                 self.unreadable(parcel.id(), "", parcel.attempt, error);
-                return self.give_back(self.again(parcel.attempt));
+                return self.count(self.give_back(self.again(parcel.attempt), "unreadable"));
             }
         };
-        AssertUnwindSafe(self.route(message, parcel.attempt)).catch_unwind().await.unwrap_or_else(|panic| {
+        let destination = self.destination.as_deref();
+        let processing = Processing::begin(&self.counters.meter, self.system, destination, message);
+        let done = self.contained(message, parcel.attempt).instrument(processing.span()).await;
+        processing.ended(done.1);
+        self.count(done)
+    }
+
+    async fn contained(&self, message: &Arc<ReceivedMessage>, attempt: u32) -> Done {
+        AssertUnwindSafe(self.route(message, attempt)).catch_unwind().await.unwrap_or_else(|panic| {
             tracing::error!(
-                id = %message.id, event_type = %message.event_type, attempt = parcel.attempt,
+                id = %message.id, event_type = %message.event_type, attempt,
                 panic = panic_message(&*panic), "a handler panicked; all is rolled back and the message comes again"
             );
-            self.give_back(self.again(parcel.attempt))
+            self.give_back(self.again(attempt), "panicked")
         })
     }
 
-    async fn route(&self, message: &Arc<ReceivedMessage>, attempt: u32) -> Verdict {
+    async fn route(&self, message: &Arc<ReceivedMessage>, attempt: u32) -> Done {
         let refusal = match self.routes.find(message) {
             Route::To(entry) => match entry.call(Arc::clone(message), attempt) {
                 Ok(call) => return self.run(message, attempt, call).await,
@@ -88,26 +109,25 @@ impl<I: InboxStore> Desk<I> {
             Route::Nowhere => return self.unknown(message, attempt),
         };
         self.unreadable(&message.id, &message.event_type, attempt, &refusal);
-        self.give_back(self.again(attempt))
+        self.give_back(self.again(attempt), "unreadable")
     }
 
-    async fn run(&self, message: &ReceivedMessage, attempt: u32, call: Call<I::Tx>) -> Verdict {
-        let context = Context::caused_by(message);
+    async fn run(&self, message: &ReceivedMessage, attempt: u32, call: Call<I::Tx>) -> Done {
+        let context = Context::caused_by(message).in_current_span();
         let outcome = self.inbox.process(MessageKey::from(message), |txn| context.scope(call(txn))).await;
         if !matches!(outcome, Err(InboxError::Store(_))) {
             self.database.up();
         }
         match outcome {
-            Ok(Processed::Processed(())) => {
-                count(&self.counters.processed);
-                Verdict::Ack
-            }
+            Ok(Processed::Processed(())) => (Verdict::Ack, Disposal::Processed),
             Ok(Processed::Duplicate) => {
                 tracing::debug!(id = %message.id, event_type = %message.event_type, attempt, "processed before; dropped");
-                count(&self.counters.duplicates);
-                Verdict::Ack
+                (Verdict::Ack, Disposal::Duplicate)
             }
-            Err(error) => self.give_back(self.failed(message, attempt, error)),
+            Err(error) => {
+                let class = class(&error);
+                self.give_back(self.failed(message, attempt, error), class)
+            }
         }
     }
 
@@ -151,20 +171,18 @@ impl<I: InboxStore> Desk<I> {
             ?timeout,
             "a handler did not end in time; all is rolled back and the message comes again"
         );
-        self.give_back(self.again(attempt))
+        self.count(self.give_back(self.again(attempt), "timed_out"))
     }
 
-    fn ignored(&self, message: &ReceivedMessage) -> Verdict {
-        count(&self.counters.ignored);
+    fn ignored(&self, message: &ReceivedMessage) -> Done {
         tracing::debug!(id = %message.id, event_type = %message.event_type, "ignored");
-        Verdict::Ack
+        (Verdict::Ack, Disposal::Ignored)
     }
 
-    fn unknown(&self, message: &ReceivedMessage, attempt: u32) -> Verdict {
+    fn unknown(&self, message: &ReceivedMessage, attempt: u32) -> Done {
         match self.unknown {
             Unknown::Acknowledge => self.ignored(message),
             Unknown::Leave => {
-                count(&self.counters.ignored);
                 let (id, event_type) = (&message.id, &message.event_type);
                 if self.told.is_first("type", event_type) {
                     tracing::warn!(
@@ -174,7 +192,7 @@ impl<I: InboxStore> Desk<I> {
                 } else {
                     tracing::debug!(%id, %event_type, attempt, "no handler for this type");
                 }
-                Verdict::GiveBack(self.again(attempt))
+                (Verdict::GiveBack(self.again(attempt)), Disposal::Ignored)
             }
         }
     }
@@ -192,8 +210,25 @@ impl<I: InboxStore> Desk<I> {
         backoff::message(&self.retry, attempt)
     }
 
-    fn give_back(&self, delay: Duration) -> Verdict {
-        count(&self.counters.failed);
-        Verdict::GiveBack(delay)
+    fn give_back(&self, delay: Duration, class: &'static str) -> Done {
+        (Verdict::GiveBack(delay), Disposal::Failed(class))
+    }
+
+    fn count(&self, (verdict, disposal): Done) -> Verdict {
+        self.counters.count(disposal);
+        verdict
+    }
+}
+
+/// What a trace calls it.
+fn class<E>(error: &InboxError<E>) -> &'static str {
+    match error {
+        InboxError::Handler(_) => "handler_failed",
+        InboxError::Store(_) => "inbox_away",
+        InboxError::Refused(_) => "commit_refused",
+        InboxError::Conflict(_) => "conflict",
+        InboxError::Key(_) => "key_refused",
+        InboxError::TransactionKept => "transaction_kept",
+        InboxError::TransactionAborted => "transaction_aborted",
     }
 }

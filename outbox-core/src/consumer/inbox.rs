@@ -110,6 +110,11 @@ pub trait InboxStore: Send + Sync + 'static {
         F: FnOnce(Self::Tx) -> Fut + Send,
         Fut: Future<Output = Result<(), HandlerError>> + Send;
 
+    /// What metrics and traces call the consumer. Default: `consumer`.
+    fn name(&self) -> &str {
+        "consumer"
+    }
+
     /// How long it remembers a message; `None` for ever.
     fn window(&self) -> Option<Duration>;
 }

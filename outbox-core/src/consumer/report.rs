@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::telemetry::{ConsumerMeter, Disposal};
+
 /// What a consumer did from its start to its end, counted in deliveries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,16 +19,39 @@ pub struct ConsumerReport {
     pub ignored: u64,
 }
 
-/// The same while it runs.
-#[derive(Debug, Default)]
+/// The same while it runs, also told as metrics.
+#[derive(Debug)]
 pub(super) struct Counters {
-    pub(super) processed: AtomicU64,
-    pub(super) duplicates: AtomicU64,
-    pub(super) failed: AtomicU64,
-    pub(super) ignored: AtomicU64,
+    pub(super) meter: ConsumerMeter,
+    processed: AtomicU64,
+    duplicates: AtomicU64,
+    failed: AtomicU64,
+    ignored: AtomicU64,
 }
 
 impl Counters {
+    pub(super) fn new(meter: ConsumerMeter) -> Self {
+        Self {
+            meter,
+            processed: AtomicU64::default(),
+            duplicates: AtomicU64::default(),
+            failed: AtomicU64::default(),
+            ignored: AtomicU64::default(),
+        }
+    }
+
+    /// A delivery is done with.
+    pub(super) fn count(&self, disposal: Disposal) {
+        let counter = match disposal {
+            Disposal::Processed => &self.processed,
+            Disposal::Duplicate => &self.duplicates,
+            Disposal::Failed(_) => &self.failed,
+            Disposal::Ignored => &self.ignored,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.meter.count(disposal);
+    }
+
     pub(super) fn report(&self) -> ConsumerReport {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ConsumerReport {
@@ -36,8 +61,4 @@ impl Counters {
             ignored: read(&self.ignored),
         }
     }
-}
-
-pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }

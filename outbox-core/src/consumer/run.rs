@@ -19,7 +19,10 @@ use super::{
     report::Counters,
     seen::Seen,
 };
-use crate::source::{Incoming, Receipt, Source, SourceError};
+use crate::{
+    source::{Incoming, Receipt, Source, SourceError},
+    telemetry::ConsumerMeter,
+};
 
 /// How long cut-off handlers may take to give their messages back, and the last acknowledgements to go out.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -73,12 +76,15 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
         }
         let mut shutdown = pin!(shutdown);
         let broker = Broker::new(self.source);
+        let meter = ConsumerMeter::new(self.inbox.name());
         let desk = Arc::new(Desk {
+            system: broker.system(),
+            destination: broker.destination().map(ToOwned::to_owned),
             inbox: self.inbox,
             routes: self.routes,
             unknown: self.unknown,
             retry: self.retry,
-            counters: Counters::default(),
+            counters: Counters::new(meter),
             database: Health::of("the inbox's database"),
             told: Seen::default(),
         });

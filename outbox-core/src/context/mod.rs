@@ -4,6 +4,11 @@
 //! its headers; no function in between has to hand them on. A scope inside of a scope inherits what it
 //! does not set itself.
 //!
+//! With the feature `opentelemetry`, an event that is captured where no scope sets a `traceparent` has the trace context
+//! of the current span, so that a service which is traced by `tracing-opentelemetry` needs no scope for that. What a scope
+//! sets wins: it was set on purpose, and it also holds where work goes on outside of the span. Inside a consumer's
+//! handler that is the span in which the message is processed.
+//!
 //! ```
 //! use outbox_core::context::Context;
 //!
@@ -33,7 +38,10 @@
 mod builder;
 mod trace_parent;
 
-use crate::message::{Headers, ReceivedMessage, check_header, names};
+use crate::{
+    message::{Headers, ReceivedMessage, check_header, names},
+    telemetry::trace,
+};
 
 pub use builder::ContextBuilder;
 pub use trace_parent::TraceParent;
@@ -65,6 +73,22 @@ impl Context {
     #[must_use]
     pub fn current_headers() -> Headers {
         Self::current().headers
+    }
+
+    /// The headers that an event captured now is stored with: those of the scope, and the trace context of the
+    /// current span where the scope sets none.
+    pub(crate) fn headers_of_capture() -> Headers {
+        let mut headers = Self::current_headers();
+        if headers.get(names::TRACEPARENT).is_none() {
+            trace::put_current(&mut headers);
+        }
+        headers
+    }
+
+    /// The same with the trace context of the current span, where there is one.
+    pub(crate) fn in_current_span(mut self) -> Self {
+        trace::put_current(&mut self.headers);
+        self
     }
 
     /// The context of the work that a message sets off: the message is its cause, and correlation, trace

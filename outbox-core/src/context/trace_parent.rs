@@ -20,6 +20,29 @@ impl<'a> TraceParent<'a> {
         (known && !is_zero(trace_id) && !is_zero(parent_id)).then_some(Self(text))
     }
 
+    /// The id of the trace: 32 hex digits.
+    #[must_use]
+    pub fn trace_id(self) -> &'a str {
+        self.field(3, 32)
+    }
+
+    /// The id of the span: 16 hex digits.
+    #[must_use]
+    pub fn parent_id(self) -> &'a str {
+        self.field(36, 16)
+    }
+
+    /// The flags, of which the lowest bit says that the trace is sampled.
+    #[must_use]
+    pub fn flags(self) -> u8 {
+        u8::from_str_radix(self.field(53, 2), 16).unwrap_or(0)
+    }
+
+    /// The first four fields have fixed lengths.
+    fn field(self, start: usize, length: usize) -> &'a str {
+        self.0.get(start..start + length).unwrap_or_default()
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(self) -> &'a str {
@@ -46,6 +69,9 @@ mod tests {
     fn only_the_w3c_format_is_read() {
         assert_eq!(TraceParent::parse(GOOD).map(TraceParent::as_str), Some(GOOD));
         assert!(TraceParent::parse(&format!("01{}-more", &GOOD[2..])).is_some(), "a later version has more");
+        let parent = TraceParent::parse(GOOD).expect("good");
+        assert_eq!(parent.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!((parent.parent_id(), parent.flags()), ("00f067aa0ba902b7", 1));
         let broken = [
             String::new(),
             "00".to_owned(),

@@ -51,7 +51,7 @@ impl NewEvent {
             aggregate_type: kind.aggregate_type.map(str::to_owned),
             aggregate_id,
             payload: event.payload()?,
-            headers: Context::current_headers(),
+            headers: Context::headers_of_capture(),
             deliver_at: None,
             occurred_at: Utc::now(),
         })

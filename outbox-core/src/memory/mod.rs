@@ -30,3 +30,6 @@ pub use faults::Faults;
 pub use publisher::MemoryPublisher;
 pub use queue::Depth;
 pub use source::MemorySource;
+
+/// What a trace calls this broker.
+const SYSTEM: &str = "memory";

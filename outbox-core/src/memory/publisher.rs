@@ -154,6 +154,10 @@ impl Publisher for MemoryPublisher {
         if self.confirmed { CONFIRMED_BATCH } else { 100 }
     }
 
+    fn system(&self) -> &'static str {
+        super::SYSTEM
+    }
+
     fn topics(&self) -> Topics {
         if self.routes.is_empty() { Topics::All } else { Topics::Only(self.routes.keys().cloned().collect()) }
     }

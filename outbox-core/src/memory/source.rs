@@ -105,4 +105,12 @@ impl Source for MemorySource {
     fn visibility(&self) -> Option<Duration> {
         Some(self.broker.config().visibility)
     }
+
+    fn system(&self) -> &'static str {
+        super::SYSTEM
+    }
+
+    fn destination(&self) -> Option<&str> {
+        Some(&self.queue)
+    }
 }

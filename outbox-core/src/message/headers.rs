@@ -50,6 +50,11 @@ impl Headers {
         self.0.get(name).map(String::as_str)
     }
 
+    /// Takes a header away and gives back its value.
+    pub fn remove(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
     /// All headers, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))

@@ -99,6 +99,12 @@ pub trait Publisher: Send + Sync + 'static {
         false
     }
 
+    /// What the broker is called in a trace, as OpenTelemetry's `messaging.system` has it: `aws_sqs`, `kafka`.
+    /// Default: `_OTHER`.
+    fn system(&self) -> &'static str {
+        "_OTHER"
+    }
+
     /// The topics it has routes for. Default: all.
     fn topics(&self) -> Topics {
         Topics::All
@@ -133,6 +139,9 @@ impl<P: Publisher + ?Sized> Publisher for Arc<P> {
     }
     fn keeps_order_in_batch(&self) -> bool {
         (**self).keeps_order_in_batch()
+    }
+    fn system(&self) -> &'static str {
+        (**self).system()
     }
     fn topics(&self) -> Topics {
         (**self).topics()

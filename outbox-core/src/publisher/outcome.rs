@@ -68,6 +68,17 @@ impl Outcome {
         Self::Failed { reason: reason.to_string() }
     }
 
+    /// What a metric or a span calls a message that was not sent; `None` where it was.
+    pub(crate) fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::Published { .. } => None,
+            Self::Unavailable { .. } => Some("unavailable"),
+            Self::Throttled { .. } => Some("throttled"),
+            Self::Rejected { .. } => Some("rejected"),
+            Self::Failed { .. } => Some("failed"),
+        }
+    }
+
     /// Whether the broker has it.
     #[must_use]
     pub fn is_published(&self) -> bool {

@@ -13,6 +13,7 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use crate::telemetry::BreakerState;
 
 /// Whether batches may be sent.
 #[derive(Debug)]
@@ -95,6 +96,15 @@ impl Breaker {
                 self.state = State::Open { until: now + pause };
                 Change::Opened { pause }
             }
+        }
+    }
+
+    /// As a gauge shows it.
+    pub(super) fn shown(&self) -> BreakerState {
+        match self.state {
+            State::Closed => BreakerState::Closed,
+            State::Probing => BreakerState::Probing,
+            State::Open { .. } => BreakerState::Open,
         }
     }
 

@@ -56,6 +56,11 @@ pub struct RelayConfig {
     /// The longest pause after a failure. Default 30 s: so long may it take to notice that a broker is back.
     #[serde(deserialize_with = "duration_text::deserialize")]
     pub backoff_max: Duration,
+    /// How often a leader asks its log where the subscription stands, for the metrics of backlog, age and holds and for
+    /// the clock that lags are measured by. Default 15 s. Too short: queries for nothing. Too long: gauges that are
+    /// out of date.
+    #[serde(deserialize_with = "duration_text::deserialize")]
+    pub survey_interval: Duration,
     /// How often a relay that leads something looks for events past their retention. Default 1 min.
     #[serde(deserialize_with = "duration_text::deserialize")]
     pub purge_interval: Duration,
@@ -78,6 +83,7 @@ impl Default for RelayConfig {
             shutdown_deadline: Duration::from_secs(30),
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(30),
+            survey_interval: Duration::from_secs(15),
             purge_interval: Duration::from_secs(60),
             purge_chunk: 2_000,
         }
@@ -116,6 +122,7 @@ impl RelayConfig {
         at_least("max_holes", self.max_holes, 1)?;
         at_least("backoff_min", self.backoff_min, milli)?;
         at_least("backoff_max", self.backoff_max, self.backoff_min)?;
+        at_least("survey_interval", self.survey_interval, milli)?;
         at_least("purge_interval", self.purge_interval, milli)?;
         at_least("purge_chunk", self.purge_chunk, 1)
     }

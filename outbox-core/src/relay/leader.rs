@@ -234,7 +234,8 @@ impl<'a> Leader<'a> {
             let max_bytes = self.reader.publisher.max_batch_bytes();
             let Some(batch) = self.work.take_batch(self.batch_limit, max_bytes) else { return };
             self.breaker.sent();
-            self.flights.start(&self.reader.publisher, batch, config.publish_timeout);
+            self.reader.meter.breaker(self.breaker.shown());
+            self.flights.start(self.reader, batch, config.publish_timeout);
         }
     }
 

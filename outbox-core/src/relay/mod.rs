@@ -41,6 +41,7 @@ mod settle;
 mod source_uri;
 mod subscription;
 mod supervise;
+mod survey;
 mod told;
 mod upkeep;
 mod warnings;

@@ -6,9 +6,13 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio::{task::JoinSet, time::timeout};
+use tracing::Instrument as _;
 
-use super::work::{Answer, Batch};
-use crate::publisher::Publisher;
+use super::{
+    subscription::Reader,
+    work::{Answer, Batch},
+};
+use crate::telemetry::{Sending, Unanswered};
 
 /// The batches that are being published.
 #[derive(Debug, Default)]
@@ -26,17 +30,28 @@ impl Flights {
         self.0.len()
     }
 
-    pub(super) fn start(&mut self, publisher: &Arc<dyn Publisher>, batch: Batch, limit: Duration) {
-        let publisher = Arc::clone(publisher);
+    pub(super) fn start(&mut self, reader: &Reader, batch: Batch, limit: Duration) {
+        let publisher = Arc::clone(&reader.publisher);
+        let sending = Sending::begin(&reader.meter, publisher.system(), &batch.messages);
         self.0.spawn(async move {
             // A tenth is for an answer that comes at the last moment.
             let within = limit.mul_f64(0.9);
             let publishing =
                 AssertUnwindSafe(async { publisher.publish_within(&batch.messages, within).await });
-            let answer = match timeout(limit, publishing.catch_unwind()).await {
-                Ok(Ok(outcomes)) => Answer::Outcomes(outcomes),
-                Ok(Err(panic)) => Answer::Silence(format!("the publisher panicked: {}", panic_text(&*panic))),
-                Err(_) => Answer::Silence(format!("the publisher did not answer within {limit:?}")),
+            let answered = timeout(limit, publishing.catch_unwind()).instrument(sending.span()).await;
+            let answer = match answered {
+                Ok(Ok(outcomes)) => {
+                    sending.answered(&batch.messages, &outcomes, |place| batch.is_from_log(place));
+                    Answer::Outcomes(outcomes)
+                }
+                Ok(Err(panic)) => {
+                    sending.unanswered(Unanswered::Panicked, batch.messages.len());
+                    Answer::Silence(format!("the publisher panicked: {}", panic_text(&*panic)))
+                }
+                Err(_) => {
+                    sending.unanswered(Unanswered::TimedOut, batch.messages.len());
+                    Answer::Silence(format!("the publisher did not answer within {limit:?}"))
+                }
             };
             Landed { batch, answer }
         });

@@ -45,6 +45,7 @@ impl Leader<'_> {
         let absorbed = self.work.absorb(page, config.page_size, absence, config.max_holes)?;
         let now = Instant::now();
         self.holes.absorbed(&absorbed.new_holes, self.work.progress().unseen(), now);
+        self.reader.meter.holes(self.work.progress().unseen().range_count());
         if absorbed.at_hole_bound {
             self.shared.warnings.hole_bound(&self.reader.name, self.work.progress().unseen());
             self.poll.found_nothing(now);

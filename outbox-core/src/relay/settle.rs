@@ -32,12 +32,14 @@ impl Leader<'_> {
             tracing::debug!(subscription = %name, retries, "not published; on hold for another attempt");
         }
         for Death { seq, id, event_type, attempts, reason } in deaths {
+            self.reader.meter.died();
             tracing::error!(
                 subscription = %name, seq, %id, %event_type, attempts, error = %reason,
                 "dead: it is not tried again without an operator"
             );
         }
         self.heed(broker, now);
+        self.reader.meter.breaker(self.breaker.shown());
         Ok(())
     }
 

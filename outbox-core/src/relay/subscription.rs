@@ -10,6 +10,7 @@ use crate::{
     log::{Ordering, StartPoint, SubscriptionName},
     publisher::{Publisher, Topics},
     retry::RetryPolicy,
+    telemetry::RelayMeter,
 };
 
 /// A named reader of the log with its own progress and publisher.
@@ -126,6 +127,7 @@ impl Subscription {
         };
         check(&name, &self.policy)?;
         Ok(Reader {
+            meter: RelayMeter::new(&name),
             name,
             publisher: self.publisher,
             topics,
@@ -154,6 +156,7 @@ pub(super) struct Reader {
     pub(super) topics: Topics,
     pub(super) start: StartPoint,
     pub(super) policy: Arc<Policy>,
+    pub(super) meter: RelayMeter,
 }
 
 /// Choices that contradict one another, or that would never do anything.

@@ -12,6 +12,7 @@ use super::{
     outage::Outage,
     publish::panic_text,
     subscription::Reader,
+    survey::surveyed,
 };
 use crate::log::{Acquired, LogError, Owner, StoredProgress};
 
@@ -21,6 +22,7 @@ use crate::log::{Acquired, LogError, Owner, StoredProgress};
 /// What waiting does not help against.
 pub(super) async fn supervise(shared: &Shared, reader: &Reader) -> Result<(), RelayError> {
     let mut outage = Outage::new(Some(reader.name.clone()), &shared.config);
+    reader.meter.reset();
     // A token that may still hold the lease: given up before the next is drawn, or the lease would have to
     // run out first.
     let mut stale: Option<Owner> = None;
@@ -104,10 +106,14 @@ async fn lead(
     tracing::info!(%subscription, position = stored.position, "leading");
     let _leading = shared.leading();
     let lapse = {
+        let term = reader.meter.begin_term();
         let lease = Lease::keep(shared.log.clone(), reader.name.clone(), owner, shared.config.lease, sent);
         let mut leader = Leader::new(shared, reader, owner, outage, lease, stored);
-        match AssertUnwindSafe(leader.run()).catch_unwind().await {
-            Ok(Ok(())) => return Ok(()),
+        match AssertUnwindSafe(surveyed(shared, reader, leader.run())).catch_unwind().await {
+            Ok(Ok(())) => {
+                term.given_up();
+                return Ok(());
+            }
             Ok(Err(lapse)) => lapse,
             Err(panic) => {
                 // Dropped, a batch would be cut off and meet its own events in the next term.

@@ -91,6 +91,17 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
+    /// What the broker is called in a trace, as OpenTelemetry's `messaging.system` has it: `aws_sqs`, `kafka`.
+    /// Default: `_OTHER`.
+    fn system(&self) -> &'static str {
+        "_OTHER"
+    }
+
+    /// The name of the queue that it receives from, for a trace. Default: unknown.
+    fn destination(&self) -> Option<&str> {
+        None
+    }
+
     /// How long the broker keeps a message, so that a de-duplication window can be checked against it. Default: unknown.
     ///
     /// # Errors
@@ -119,6 +130,12 @@ impl<S: Source + ?Sized> Source for Arc<S> {
     }
     fn visibility(&self) -> Option<Duration> {
         (**self).visibility()
+    }
+    fn system(&self) -> &'static str {
+        (**self).system()
+    }
+    fn destination(&self) -> Option<&str> {
+        (**self).destination()
     }
     async fn retention(&self) -> Result<Option<Duration>, SourceError> {
         (**self).retention().await

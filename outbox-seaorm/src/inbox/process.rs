@@ -109,6 +109,10 @@ impl InboxStore for Inbox {
         self.close(message, loan, outcome).await.map(Processed::Processed)
     }
 
+    fn name(&self) -> &str {
+        self.consumer()
+    }
+
     fn window(&self) -> Option<Duration> {
         Some(self.window)
     }

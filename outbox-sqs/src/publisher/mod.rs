@@ -25,6 +25,7 @@ use self::{entry::Entry, pack::pack, send::Sender};
 use crate::{
     limits::{MAX_BYTES, MAX_ENTRIES},
     queue::QueueUrl,
+    trace::SYSTEM,
 };
 
 /// Requests under way at the same time, unless told otherwise.
@@ -193,6 +194,10 @@ impl Publisher for SqsPublisher {
     /// As many as its requests carry at once.
     fn max_batch_bytes(&self) -> usize {
         self.concurrency.max(1).saturating_mul(self.max_bytes)
+    }
+
+    fn system(&self) -> &'static str {
+        SYSTEM
     }
 
     fn topics(&self) -> Topics {

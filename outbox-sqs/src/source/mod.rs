@@ -23,6 +23,7 @@ use crate::{
     fault::Fault,
     limits::MAX_ENTRIES,
     queue::{QueueError, QueueUrl},
+    trace::SYSTEM,
 };
 
 /// The longest poll that SQS allows, and the cheapest: an idle queue costs three requests a minute.
@@ -222,6 +223,14 @@ impl Source for SqsSource {
 
     fn visibility(&self) -> Option<Duration> {
         Some(self.visibility)
+    }
+
+    fn system(&self) -> &'static str {
+        SYSTEM
+    }
+
+    fn destination(&self) -> Option<&str> {
+        Some(self.queue.name())
     }
 
     async fn retention(&self) -> Result<Option<Duration>, SourceError> {

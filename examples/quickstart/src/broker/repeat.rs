@@ -86,6 +86,10 @@ impl<P: Publisher> Publisher for Repeat<P> {
         self.inner.max_batch_bytes()
     }
 
+    fn system(&self) -> &'static str {
+        self.inner.system()
+    }
+
     fn topics(&self) -> Topics {
         self.inner.topics()
     }

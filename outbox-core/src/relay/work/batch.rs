@@ -82,6 +82,11 @@ impl Batch {
         self.tags.push(Tag { origin, lane, held_as, attempts, silent_since });
     }
 
+    /// Whether the event at this place comes straight from the log, and so has not waited on hold.
+    pub(in crate::relay) fn is_from_log(&self, place: usize) -> bool {
+        self.tags.get(place).is_some_and(|tag| tag.origin == Origin::Log)
+    }
+
     /// Its events again, in order.
     pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
         self.messages.into_iter().zip(self.tags).map(|(message, tag)| {
