@@ -66,6 +66,7 @@ pub async fn read(log: &impl EventLog, position: Seq, unseen: &SeqRanges, limit:
         topics: &Topics::All,
         source: &source,
         limit,
+        max_bytes: usize::MAX,
     };
     Ok(log.read(request).await?)
 }

@@ -163,6 +163,7 @@ on_each_database!(rows_of_other_topics_come_without_payload, async |test| {
         topics,
         source: &source,
         limit: 10,
+        max_bytes: usize::MAX,
     };
 
     let only_orders = Topics::Only(BTreeSet::from(["orders".into(), "payments".into()]));
@@ -304,3 +305,42 @@ on_each_database!(
         Ok(())
     }
 );
+
+on_each_database!(a_page_of_large_events_is_cut_before_it_fills_memory, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let text = |letter: &str| format!("\"{}\"", letter.repeat(10_000));
+    for letter in ["a", "b", "c", "d", "e"] {
+        order_event(letter, &text(letter)).insert(&test.db).await?;
+    }
+    let (source, subscription): (Arc<str>, _) = ("/orders".into(), SubscriptionName::new("reader")?);
+    let read = async |position, max_bytes| {
+        let (unseen, topics) = (seqs(""), Topics::All);
+        let (subscription, source) = (&subscription, &source);
+        let request = ReadRequest {
+            subscription,
+            position,
+            unseen: &unseen,
+            topics: &topics,
+            source,
+            limit: 10,
+            max_bytes,
+        };
+        log.read(request).await
+    };
+    for _ in 0..20 {
+        let page = read(0, 20_000).await?;
+        assert_eq!((numbers(&page), page.is_cut), (vec![1, 2], true));
+    }
+    let page = read(2, 20_000).await?;
+    assert_eq!((numbers(&page), page.is_cut), (vec![3, 4], true), "the anchor row has no payload");
+    assert!(page.anchor.is_some());
+    let page = read(4, 20_000).await?;
+    assert_eq!((numbers(&page), page.is_cut), (vec![5], false));
+    let page = read(0, 1).await?;
+    assert_eq!((numbers(&page), page.is_cut), (vec![1], true), "one that is larger still comes");
+    let page = read(1, 1).await?;
+    assert_eq!((numbers(&page), page.is_cut), (vec![2], true), "also where the anchor came first");
+    let page = read(0, 1_000_000).await?;
+    assert_eq!((numbers(&page), page.is_cut), (vec![1, 2, 3, 4, 5], false));
+    Ok(())
+});

@@ -27,6 +27,9 @@ pub struct ReadRequest<'a> {
     pub source: &'a Arc<str>,
     /// The most rows to give back, not counting the anchor row.
     pub limit: usize,
+    /// Where the payloads and headers of the rows so far have as many bytes, no more rows are given back, so that a page of
+    /// large events does not fill memory: the page then says that it [is cut](Page::is_cut). The first row always comes.
+    pub max_bytes: usize,
 }
 
 /// The rows of one snapshot.
@@ -35,8 +38,10 @@ pub struct Page {
     /// The id of the row at the position, if there is a row.
     pub anchor: Option<Uuid>,
     /// Rows at unseen holes and after the position, strictly ascending by seq. With as many rows as the
-    /// limit, nothing is said of seqs above the last one.
+    /// limit, or where the page is cut, nothing is said of seqs above the last one.
     pub rows: Vec<Row>,
+    /// Whether it ends before the limit because its rows have too many bytes.
+    pub is_cut: bool,
     /// How often an operator has changed something of the subscription; `None` where the page has no row, not even
     /// the anchor, to tell it by. See [`StoredProgress::interventions`](super::StoredProgress::interventions).
     pub interventions: Option<i64>,

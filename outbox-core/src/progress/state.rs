@@ -79,7 +79,7 @@ impl Progress {
         Self { position, anchor, unseen: holes, unsettled: SeqRanges::new(), flush_no, interventions }
     }
 
-    /// What to read next.
+    /// What to read next, of any size.
     #[must_use]
     pub fn read_request<'a>(
         &'a self,
@@ -88,7 +88,8 @@ impl Progress {
         source: &'a std::sync::Arc<str>,
         limit: usize,
     ) -> ReadRequest<'a> {
-        ReadRequest { subscription, position: self.position, unseen: &self.unseen, topics, source, limit }
+        let (position, unseen, max_bytes) = (self.position, &self.unseen, usize::MAX);
+        ReadRequest { subscription, position, unseen, topics, source, limit, max_bytes }
     }
 
     /// Takes in a page that was read with [`read_request`](Self::read_request) and `limit`.
@@ -108,7 +109,8 @@ impl Progress {
         self.check_anchor(page.anchor)?;
 
         let intervened = page.interventions.is_some_and(|count| count != self.interventions);
-        let mut absorbed = Absorbed { more: page.rows.len() >= limit, intervened, ..Absorbed::default() };
+        let more = page.is_cut || page.rows.len() >= limit;
+        let mut absorbed = Absorbed { more, intervened, ..Absorbed::default() };
         let gone_upto = absence.upto();
         // Of seqs above this one the page says nothing.
         let mut covered = match page.rows.last() {

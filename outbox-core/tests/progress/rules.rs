@@ -23,7 +23,7 @@ fn event(seq: Seq) -> Row {
 }
 
 fn page(anchor: Seq, rows: impl IntoIterator<Item = Row>) -> Page {
-    Page { anchor: (anchor > 0).then(|| id(anchor)), rows: rows.into_iter().collect(), interventions: None }
+    Page { anchor: (anchor > 0).then(|| id(anchor)), rows: rows.into_iter().collect(), ..Page::default() }
 }
 
 fn ranges(text: &str) -> SeqRanges {
@@ -59,7 +59,7 @@ fn a_lost_anchor_lets_nothing_of_the_page_in() {
     for found in [None, Some(id(99))] {
         let mut progress = having_read(&[2, 5]);
         let before = progress.clone();
-        let wrong = Page { anchor: found, rows: vec![event(6)], interventions: None };
+        let wrong = Page { anchor: found, rows: vec![event(6)], ..Page::default() };
         let lost = progress.absorb(wrong, MANY, Absence::Proves, MANY).expect_err("another log");
         assert_eq!((lost.position, lost.expected, lost.found), (5, id(5), found));
         assert_eq!(progress, before);
@@ -220,4 +220,27 @@ async fn a_hole_is_ripe_after_its_own_grace_and_only_while_it_is_unseen() {
     );
     assert!(ripening.ripe(&SeqRanges::new(), 100, now + 15 * second).is_empty());
     assert_eq!(ripening.next(now), None);
+}
+
+#[test]
+fn nothing_is_concluded_above_the_last_row_of_a_page_that_was_cut_for_its_size() {
+    let mut progress = Progress::load(StoredProgress::default());
+    let cut = Page { is_cut: true, ..page(0, [event(1), event(3)]) };
+    let absorbed = progress.absorb(cut, 100, Absence::ProvesNothing, 100).expect("no anchor yet");
+    assert!(absorbed.more, "another read brings the rest");
+    let mut unseen = SeqRanges::new();
+    unseen.insert(2);
+    assert_eq!(progress.unseen(), &unseen);
+    unseen.insert_range(8..=9);
+    let stored = StoredProgress {
+        position: 10,
+        anchor: Some(id(10)),
+        holes: unseen.clone(),
+        ..StoredProgress::default()
+    };
+    let mut progress = Progress::load(stored);
+    let cut = Page { is_cut: true, ..page(10, [event(2)]) };
+    progress.absorb(cut, 100, Absence::Proves, 100).expect("the same log");
+    unseen.remove(2);
+    assert_eq!(progress.unseen(), &unseen, "8 and 9 may be in what was left out");
 }

@@ -113,11 +113,7 @@ impl World {
         let holes = unseen.iter().flat_map(|hole| self.rows.range(hole));
         let rows = holes.chain(self.rows.range(position + 1..)).take(limit);
         let anchor = self.rows.get(&position).map(|row| id(position, row.as_ref()));
-        Page {
-            anchor,
-            rows: rows.map(|(seq, event)| row(*seq, event.as_ref())).collect(),
-            interventions: None,
-        }
+        Page { anchor, rows: rows.map(|(seq, event)| row(*seq, event.as_ref())).collect(), ..Page::default() }
     }
 
     pub(crate) fn barrier(&self) -> Barrier {

@@ -36,11 +36,11 @@ pub(super) async fn read(log: &Inner, request: ReadRequest<'_>) -> Result<Page, 
         bind_ranges(request.unseen, &mut values);
         log.sql.read_with_holes.with(&values)
     };
-    let found = log.sessions.all(statement).await?;
+    let (found, is_cut) = log.sessions.some(statement, request.max_bytes).await?;
 
     // The same in every row.
     let interventions = found.first().map(|row| column(row, INTERVENTIONS)).transpose()?.flatten();
-    let mut page = Page { anchor: None, rows: Vec::with_capacity(found.len()), interventions };
+    let mut page = Page { anchor: None, rows: Vec::with_capacity(found.len()), is_cut, interventions };
     for row in &found {
         let row = EventRow::of(row)?;
         if row.seq == request.position {

@@ -101,6 +101,36 @@ impl EventRow {
     }
 }
 
+/// The bytes of an event's payload and headers.
+pub(super) fn text_bytes(row: &QueryResult) -> usize {
+    #[cfg(feature = "sqlx-postgres")]
+    if let Some(row) = row.try_as_pg_row() {
+        return bytes(row);
+    }
+    #[cfg(feature = "sqlx-mysql")]
+    if let Some(row) = row.try_as_mysql_row() {
+        return bytes(row);
+    }
+    #[cfg(feature = "sqlx-sqlite")]
+    if let Some(row) = row.try_as_sqlite_row() {
+        return bytes(row);
+    }
+    let _ = row;
+    0
+}
+
+#[cfg(any(feature = "sqlx-postgres", feature = "sqlx-mysql", feature = "sqlx-sqlite"))]
+fn bytes<'r, R>(row: &'r R) -> usize
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    &'r str: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    // What cannot be read as a text is told of where the row is taken apart.
+    let text = |index: usize| row.try_get::<Option<&str>, _>(index).ok().flatten().map_or(0, str::len);
+    text(7) + text(8)
+}
+
 /// Versions begin with 1, on the wire too.
 fn readable_version(stored: Result<i32, String>) -> Result<u32, String> {
     let stored = stored?;

@@ -12,10 +12,11 @@ use std::{
     time::Duration,
 };
 
+use futures_util::TryStreamExt as _;
 use outbox_core::log::LogError;
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction, DbBackend,
-    ExecResult, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    ExecResult, QueryResult, SqliteTransactionMode, Statement, StreamTrait as _, TransactionOptions, TransactionTrait as _,
 };
 use tokio::sync::OnceCell;
 
@@ -23,6 +24,7 @@ use super::{
     column,
     idle_timeout::IdleTimeout,
     patience::{Doubt, Patience},
+    rows::text_bytes,
 };
 
 /// How long a statement waits for another session's lock.
@@ -82,6 +84,28 @@ impl Sessions {
 
     pub(super) async fn all(&self, statement: Statement) -> Result<Vec<QueryResult>, LogError> {
         let call = async { self.pool().await?.query_all_raw(statement).await.map_err(LogError::database) };
+        self.within(self.limits.patience.short(), call).await
+    }
+
+    /// The first rows, in the order in which they come, until they have so many bytes of text; says whether there were
+    /// more. They are received one by one: what is left out never is in memory.
+    pub(super) async fn some(
+        &self,
+        statement: Statement,
+        max_bytes: usize,
+    ) -> Result<(Vec<QueryResult>, bool), LogError> {
+        let call = async {
+            let mut rows = self.pool().await?.stream_raw(statement).await.map_err(LogError::database)?;
+            let (mut found, mut bytes) = (Vec::new(), 0_usize);
+            while let Some(row) = rows.try_next().await.map_err(LogError::database)? {
+                if bytes >= max_bytes.max(1) {
+                    return Ok((found, true));
+                }
+                bytes = bytes.saturating_add(text_bytes(&row));
+                found.push(row);
+            }
+            Ok((found, false))
+        };
         self.within(self.limits.patience.short(), call).await
     }
 

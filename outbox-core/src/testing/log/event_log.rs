@@ -157,14 +157,23 @@ impl EventLog for MemoryLog {
         state.counts.reads += 1;
         let holes = request.unseen.iter().flat_map(|hole| state.rows.range(hole));
         let after = state.rows.range(request.position + 1..);
-        let rows = holes
-            .chain(after)
-            .take(request.limit)
-            .map(|(seq, row)| state.row(*seq, row, request.topics, request.source))
-            .collect();
+        let mut page = Page::default();
+        let mut bytes = 0;
+        for (seq, row) in holes.chain(after).take(request.limit) {
+            if bytes >= request.max_bytes.max(1) {
+                page.is_cut = true;
+                break;
+            }
+            let row = state.row(*seq, row, request.topics, request.source);
+            if let RowKind::Event { message, .. } = &row.kind {
+                let headers = message.headers.iter().map(|(name, value)| name.len() + value.len());
+                bytes += message.payload.len() + headers.sum::<usize>();
+            }
+            page.rows.push(row);
+        }
         let anchor = state.rows.get(&request.position).map(|row| row.id);
         let stored = state.subscriptions.get(request.subscription.as_str());
-        Ok(Page { anchor, rows, interventions: stored.map(|stored| stored.progress.interventions) })
+        Ok(Page { anchor, interventions: stored.map(|stored| stored.progress.interventions), ..page })
     }
 
     async fn flush(&self, name: &SubscriptionName, owner: Owner, flush: &Flush) -> Result<Flushed, LogError> {
