@@ -35,6 +35,7 @@ pub mod progress;
 pub mod publisher;
 pub mod relay;
 pub mod retry;
+mod settings;
 pub mod source;
 pub mod telemetry;
 #[cfg(feature = "testing")]

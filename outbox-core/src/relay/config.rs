@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
-use super::duration_text;
-use crate::log::AfterRetention;
+use crate::{
+    log::AfterRetention,
+    settings::{ConfigError, at_least, duration_text},
+};
 
 /// The settings of a relay. The defaults are right for most services.
 ///
@@ -37,8 +39,13 @@ pub struct RelayConfig {
     /// The most events that are read and not published. Default 5,000, at least `page_size`. Too small: the
     /// publisher waits for the log. Too large: memory.
     pub read_ahead: usize,
-    /// The most batches that a subscription publishes at the same time. Default 16. Too small: throughput ends
-    /// at the broker's latency. Too large: more duplicates after a crash, and a broker that throttles.
+    /// The most bytes of events that are read and not published, with their headers and what they take in memory
+    /// besides. Default 16 MiB (16,777,216). Where events are large it bounds memory before `read_ahead` does. A single event
+    /// that is larger still goes. Too small: the publisher waits for the log. Too large: memory, for each subscription.
+    pub read_ahead_bytes: usize,
+    /// The most batches that a subscription publishes at the same time. Default 16; a subscription may have
+    /// [its own](super::Subscription::max_in_flight). Too small: throughput ends at the broker's latency, and a few
+    /// calls that hang hold up all the rest. Too large: more duplicates after a crash, and a broker that throttles.
     pub max_in_flight: usize,
     /// How long progress may stay in memory. Default 50 ms. Too short: a write for few events. Too long: more
     /// duplicates after a crash.
@@ -77,6 +84,7 @@ impl Default for RelayConfig {
             poll_max: Duration::from_secs(1),
             page_size: 1_000,
             read_ahead: 5_000,
+            read_ahead_bytes: 16 * 1024 * 1024,
             max_in_flight: 16,
             flush_interval: Duration::from_millis(50),
             max_holes: 100_000,
@@ -88,18 +96,6 @@ impl Default for RelayConfig {
             purge_chunk: 2_000,
         }
     }
-}
-
-/// A setting that is out of range.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}` must be {expected}, found {found}")]
-pub struct ConfigError {
-    /// The field.
-    pub field: &'static str,
-    /// What it must be.
-    pub expected: String,
-    /// What it is.
-    pub found: String,
 }
 
 impl RelayConfig {
@@ -117,6 +113,7 @@ impl RelayConfig {
         at_least("poll_max", self.poll_max, self.poll_min)?;
         at_least("page_size", self.page_size, 1)?;
         at_least("read_ahead", self.read_ahead, self.page_size)?;
+        at_least("read_ahead_bytes", self.read_ahead_bytes, 1)?;
         at_least("max_in_flight", self.max_in_flight, 1)?;
         at_least("flush_interval", self.flush_interval, milli)?;
         at_least("max_holes", self.max_holes, 1)?;
@@ -126,17 +123,6 @@ impl RelayConfig {
         at_least("purge_interval", self.purge_interval, milli)?;
         at_least("purge_chunk", self.purge_chunk, 1)
     }
-}
-
-fn at_least<T: PartialOrd + Copy + std::fmt::Debug>(
-    field: &'static str,
-    found: T,
-    least: T,
-) -> Result<(), ConfigError> {
-    if found >= least {
-        return Ok(());
-    }
-    Err(ConfigError { field, expected: format!("at least {least:?}"), found: format!("{found:?}") })
 }
 
 impl<'de> Deserialize<'de> for RelayConfig {
@@ -206,6 +192,7 @@ mod tests {
             (r#"{"lease": "12s"}"#, "`lease` must be at least 15s, found 12s"),
             (r#"{"page_size": 0}"#, "`page_size`"),
             (r#"{"read_ahead": 5}"#, "`read_ahead`"),
+            (r#"{"read_ahead_bytes": 0}"#, "`read_ahead_bytes` must be at least 1, found 0"),
             (r#"{"poll_max": "1ms"}"#, "`poll_max`"),
             (r#"{"poll_maxx": "1ms"}"#, "poll_maxx"),
             (r#"{"lease": "soon"}"#, "a duration such as"),

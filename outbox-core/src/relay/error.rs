@@ -1,9 +1,10 @@
 //! What ends a relay.
 
-use super::{ConfigError, SourceUriError};
+use super::SourceUriError;
 use crate::{
     log::{LogError, SubscriptionName, SubscriptionNameError},
     publisher::PublisherError,
+    settings::ConfigError,
 };
 
 /// What ends a relay, or one of its subscriptions. An outage of the database or of a broker does not.

@@ -19,13 +19,13 @@
 mod backoff;
 mod breaker;
 mod config;
-mod duration_text;
 mod error;
 mod flush;
 mod handle;
 mod holes;
 mod leader;
 mod lease;
+mod linger;
 mod outage;
 mod pace;
 mod policy;
@@ -33,7 +33,9 @@ mod poll;
 mod publish;
 mod publishers;
 mod purge;
+mod rate;
 mod read;
+mod read_ahead;
 mod report;
 mod run;
 mod schedule;
@@ -51,16 +53,17 @@ use std::{fmt, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
-pub use config::{ConfigError, RelayConfig, Retention};
+pub use config::{RelayConfig, Retention};
 pub use error::RelayError;
 pub use handle::RelayHandle;
 pub use policy::OnDead;
 pub use publishers::Publishers;
+pub use rate::RateLimit;
 pub use source_uri::SourceUriError;
 pub use subscription::Subscription;
 
 use crate::log::EventLog;
-pub use crate::log::Ordering;
+pub use crate::{log::Ordering, settings::ConfigError};
 use run::Shared;
 #[cfg(feature = "testing")]
 pub(crate) use subscription::takes;

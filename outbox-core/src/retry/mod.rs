@@ -3,11 +3,34 @@
 //! The random numbers come from outside, so that a test decides them. Jitter is *full* (anything between
 //! nothing and the ceiling of that attempt): what failed together must not come back together.
 
+mod text;
+
 use std::time::Duration;
 
 use rand::{Rng, RngExt as _};
 
+use crate::settings::{ConfigError, at_least};
+
 /// How often and after which delays a failed event is tried again.
+///
+/// In a configuration, each of these is one, and what is out of range is an error that names the field:
+///
+/// ```
+/// # use outbox_core::retry::RetryPolicy;
+/// # use std::time::Duration;
+/// # fn parse(text: &str) -> RetryPolicy { serde_json::from_str(text).unwrap() }
+/// # let (seconds, minutes) = (Duration::from_secs, Duration::from_mins);
+/// assert_eq!(parse(r#""none""#), RetryPolicy::none());
+/// assert_eq!(
+///     parse(r#"{"fixed": {"delay": "10s", "max_attempts": 5}}"#),
+///     RetryPolicy::fixed(seconds(10), 5)
+/// );
+/// assert_eq!(
+///     parse(r#"{"exponential": {"base": "1s", "ceiling": "10m", "max_attempts": 12}}"#),
+///     RetryPolicy::exponential(seconds(1), minutes(10), 12)
+/// );
+/// assert_eq!(parse(r#"{"schedule": ["1s", "30s", "5m"]}"#), RetryPolicy::schedule([seconds(1), seconds(30), minutes(5)]));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
     delays: Delays,
@@ -20,6 +43,9 @@ enum Delays {
     Exponential { base: Duration, ceiling: Duration },
     Schedule(Vec<Duration>),
 }
+
+/// The shortest delay, unless a schedule begins with none.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 impl RetryPolicy {
     /// Never again: the first failure is the last.
@@ -47,6 +73,32 @@ impl RetryPolicy {
         let delays = delays.into();
         let max_attempts = u32::try_from(delays.len()).unwrap_or(u32::MAX).saturating_add(1);
         Self { delays: Delays::Schedule(delays), max_attempts }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// The first field that is out of range: a delay of zero would spin, a ceiling below the base is none.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        match &self.delays {
+            Delays::Fixed(delay) => {
+                at_least("fixed.max_attempts", self.max_attempts, 1)?;
+                if self.max_attempts > 1 {
+                    at_least("fixed.delay", *delay, SHORTEST)?;
+                }
+            }
+            Delays::Exponential { base, ceiling } => {
+                at_least("exponential.base", *base, SHORTEST)?;
+                at_least("exponential.ceiling", *ceiling, *base)?;
+                at_least("exponential.max_attempts", self.max_attempts, 1)?;
+            }
+            Delays::Schedule(delays) if delays.is_empty() => {
+                let (expected, found) = ("a list of delays, one at least".to_owned(), "none".to_owned());
+                return Err(ConfigError { field: "schedule", expected, found });
+            }
+            Delays::Schedule(_) => {}
+        }
+        Ok(())
     }
 
     /// How many attempts there are in all.

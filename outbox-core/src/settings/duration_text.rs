@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use serde::{Deserializer, de};
+use serde::{Deserialize, Deserializer, de};
 
 const UNITS: [(&str, f64); 5] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
 
@@ -14,9 +14,26 @@ fn parse(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number * seconds).ok()
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_any(DurationText)
 }
+
+/// A duration that may be left out.
+pub(crate) fn deserialize_option<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    Ok(Option::<Text>::deserialize(deserializer)?.map(|Text(duration)| duration))
+}
+
+/// A list of durations.
+pub(crate) fn deserialize_list<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Duration>, D::Error> {
+    Ok(Vec::<Text>::deserialize(deserializer)?.into_iter().map(|Text(duration)| duration).collect())
+}
+
+#[derive(Deserialize)]
+struct Text(#[serde(deserialize_with = "deserialize")] Duration);
 
 struct DurationText;
 
