@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    Shared, backoff::Backoff, breaker::Breaker, holes::Holes, lease::Lease, outage::Outage, pace::Pace,
-    poll::Poll, publish::Flights, report::BrokerReport, schedule::Schedule, subscription::Reader, told::Told,
-    upkeep::Upkeep, work::Work,
+    Shared, backoff::Backoff, breaker::Breaker, holes::Holes, lease::Lease, linger::Linger, outage::Outage,
+    pace::Pace, poll::Poll, publish::Flights, rate::Permits, read_ahead::ReadAhead, report::BrokerReport,
+    schedule::Schedule, subscription::Reader, told::Told, upkeep::Upkeep, work::Work,
 };
 use crate::{
     log::{LogError, Owner, StoredProgress},
@@ -47,6 +47,11 @@ pub(super) struct Leader<'a> {
     pub(super) batch_limit: usize,
     pub(super) breaker: Breaker,
     pub(super) pace: Pace,
+    permits: Permits,
+    linger: Linger,
+    /// When a batch may go that is ready and kept by the rate limit or lingers.
+    next_departure: Option<Instant>,
+    pub(super) read_ahead: ReadAhead,
     pub(super) report: BrokerReport,
     pub(super) told: Told,
     pub(super) upkeep: Upkeep,
@@ -80,7 +85,11 @@ impl<'a> Leader<'a> {
             flights: Flights::default(),
             batch_limit: reader.publisher.max_batch(),
             breaker: Breaker::new(Backoff::new(config.backoff_min, config.backoff_max)),
-            pace: Pace::new(config.max_in_flight),
+            pace: Pace::new(reader.limits.max_in_flight.unwrap_or(config.max_in_flight)),
+            permits: Permits::none_yet(reader.limits.rate),
+            linger: Linger::new(reader.limits.linger),
+            next_departure: None,
+            read_ahead: ReadAhead::new(),
             report: BrokerReport::new(),
             told: Told::new(now),
             upkeep: Upkeep::new(now),
@@ -202,20 +211,29 @@ impl<'a> Leader<'a> {
                 && self.work.has_ready()
                 && self.lease.covers(self.shared.config.publish_timeout)
         });
+        // A probe is a batch as others are.
+        let departure = match (probe, self.next_departure) {
+            (Some(probe), Some(departure)) => Some(probe.max(departure)),
+            (probe, departure) => probe.or(departure),
+        };
         let holes = self.holes.next(self.work.progress().unseen(), now);
         let resend = self.next_resend();
         let told = [self.report.next(), self.told.next()].into_iter().flatten().min();
-        [reading, schedule, flush, release, make_room, probe, holes, resend, told]
+        [reading, schedule, flush, release, make_room, departure, holes, resend, told]
             .into_iter()
             .flatten()
             .min()
             .unwrap_or(now + self.shared.config.poll_max)
     }
 
-    /// Whether a whole page more may be read.
+    /// Whether more may be read.
     pub(super) fn has_room(&self) -> bool {
-        let config = &self.shared.config;
-        self.work.len() + config.page_size <= config.read_ahead
+        self.room().is_some()
+    }
+
+    /// How many rows may be read now.
+    pub(super) fn room(&self) -> Option<usize> {
+        self.read_ahead.room(self.work.load(), &self.shared.config)
     }
 
     /// Whether an operator has changed something since the term began.
@@ -224,15 +242,38 @@ impl<'a> Leader<'a> {
         self.has_intervention || self.lease.interventions().is_some_and(|count| count != began_with)
     }
 
+    /// How many held events may be fetched now.
+    pub(super) fn room_for_held(&self) -> usize {
+        self.read_ahead.room_for_held(self.work.load(), &self.shared.config)
+    }
+
     fn send_batches(&mut self) {
         let config = &self.shared.config;
+        let max_bytes = self.reader.publisher.max_batch_bytes();
+        self.next_departure = None;
+        if !self.work.has_ready() {
+            self.linger.nothing_is_ready();
+        }
         while self.work.has_ready()
             && self.flights.len() < self.pace.max_in_flight()
             && self.breaker.lets_through(self.flights.len(), Instant::now())
             && self.lease.covers(config.publish_timeout)
         {
-            let max_bytes = self.reader.publisher.max_batch_bytes();
-            let Some(batch) = self.work.take_batch(self.batch_limit, max_bytes) else { return };
+            let (now, next) = (Instant::now(), self.work.next_batch(self.batch_limit, max_bytes));
+            let departure = self.linger.departure(next, now);
+            if departure > now {
+                self.next_departure = Some(departure);
+                return;
+            }
+            let permits = self.permits.take(next.events);
+            if permits == 0 {
+                self.next_departure = self.permits.next();
+                return;
+            }
+            let Some(batch) = self.work.take_batch(permits, max_bytes) else { return };
+            if !self.work.has_ready() {
+                self.linger.nothing_is_ready();
+            }
             self.breaker.sent();
             self.reader.meter.breaker(self.breaker.shown());
             self.flights.start(self.reader, batch, config.publish_timeout);

@@ -14,13 +14,53 @@ pub(super) struct NextBatch {
     pub(super) events: usize,
     /// Whether no more would fit in.
     pub(super) is_full: bool,
-    /// When the first of its events was read.
-    pub(super) since: Instant,
 }
 
-impl NextBatch {
-    /// When it goes.
-    pub(super) fn departure(&self, linger: Duration) -> Instant {
-        if self.is_full { self.since } else { self.since + linger }
+/// Since when something is ready.
+///
+/// Not of each event: after a full batch those that are left count as old as the oldest of it, and go a little early.
+#[derive(Debug)]
+pub(super) struct Linger {
+    longest: Duration,
+    since: Option<Instant>,
+}
+
+impl Linger {
+    pub(super) fn new(longest: Duration) -> Self {
+        Self { longest, since: None }
+    }
+
+    /// When this batch goes, of which at least one event is ready.
+    pub(super) fn departure(&mut self, next: NextBatch, now: Instant) -> Instant {
+        let since = *self.since.get_or_insert(now);
+        if next.is_full { now } else { since + self.longest }
+    }
+
+    /// All that was ready has gone.
+    pub(super) fn nothing_is_ready(&mut self) {
+        self.since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_waits_for_its_oldest_event_only_and_not_where_it_is_full() {
+        let (began, pause) = (Instant::now(), Duration::from_millis(100));
+        let mut linger = Linger::new(pause);
+        let few = |events| NextBatch { events, is_full: false };
+        assert_eq!(linger.departure(few(1), began), began + pause);
+        for later in [40, 80, 99].map(Duration::from_millis) {
+            assert_eq!(linger.departure(few(2), began + later), began + pause, "no quiet time is waited for");
+        }
+        let now = began + Duration::from_millis(99);
+        assert_eq!(linger.departure(NextBatch { events: 10, is_full: true }, now), now);
+        linger.nothing_is_ready();
+        assert_eq!(linger.departure(few(1), now), now + pause, "the next one begins anew");
+        let mut none = Linger::new(Duration::ZERO);
+        assert_eq!(none.departure(few(1), now), now);
+        assert_eq!(none.departure(few(1), now + pause), now, "it may go");
     }
 }

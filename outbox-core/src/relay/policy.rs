@@ -2,14 +2,18 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use serde::Deserialize;
+
 use crate::{
     log::{OrderKey, Ordering},
     message::Message,
     retry::RetryPolicy,
+    settings::{ConfigError, at_least},
 };
 
 /// What becomes of an aggregate one of whose events is dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnDead {
     /// The later ones go on. The dead one, requeued, goes out beside the order.
     #[default]
@@ -41,7 +45,32 @@ pub(super) struct Policy {
 /// The key of all events of a subscription that keeps them all in order.
 const EVERYTHING: (&str, &str) = ("", "");
 
+/// Below this, an acknowledgement could not have come.
+const MIN_ACK_DEADLINE: Duration = Duration::from_millis(100);
+
 impl Policy {
+    /// # Errors
+    /// The first choice that is out of range, contradicts another or would never do anything.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for retry in std::iter::once(&self.retry).chain(self.retry_for.values()) {
+            retry.validate()?;
+        }
+        if self.dead_letter_topic.as_deref() == Some("") {
+            let (expected, found) = ("a topic".to_owned(), "an empty text".to_owned());
+            return Err(ConfigError { field: "dead_letter_topic", expected, found });
+        }
+        match self.receipts {
+            Some(ReceiptPolicy { ack_within: None, resend: true }) => {
+                let expected = "a deadline where `resend_unacknowledged` is set".to_owned();
+                Err(ConfigError { field: "await_ack", expected, found: "none".to_owned() })
+            }
+            Some(ReceiptPolicy { ack_within: Some(within), .. }) => {
+                at_least("await_ack", within, MIN_ACK_DEADLINE)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The policy for an event's type.
     pub(super) fn retry(&self, event_type: &str) -> &RetryPolicy {
         self.retry_for.get(event_type).unwrap_or(&self.retry)

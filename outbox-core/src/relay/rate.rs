@@ -161,7 +161,8 @@ impl Bucket {
         let taken = match self.permits.check_n(first) {
             Ok(Ok(left)) => {
                 let more = left.remaining_burst_capacity().min(wanted - first.get());
-                let more = NonZeroU32::new(more).filter(|more| matches!(self.permits.check_n(*more), Ok(Ok(_))));
+                let more =
+                    NonZeroU32::new(more).filter(|more| matches!(self.permits.check_n(*more), Ok(Ok(_))));
                 first.get() + more.map_or(0, NonZeroU32::get)
             }
             Ok(Err(not_until)) => {

@@ -9,7 +9,7 @@ use super::{
     subscription::takes,
 };
 use crate::{
-    log::LogError,
+    log::{LogError, ReadRequest},
     progress::{Absence, SeqRanges},
 };
 
@@ -17,14 +17,17 @@ impl Leader<'_> {
     /// Reads a page and takes in its events.
     pub(super) async fn read(&mut self) -> Result<(), Lapse> {
         let config = &self.shared.config;
+        let Some(limit) = self.room() else { return Ok(()) };
         // Before the read is sent: a proof that is completed while it runs says nothing of it.
         let absence = self.holes.absence();
         let request = self.work.progress().read_request(
             &self.reader.name,
             &self.reader.topics,
             &self.shared.source,
-            config.page_size,
+            limit,
         );
+        let max_bytes = config.read_ahead_bytes.saturating_sub(self.work.load().bytes);
+        let request = ReadRequest { max_bytes, ..request };
         let read = Self::while_leading(&self.lease, self.shared.log.read(request)).await?;
         let page = match read {
             Ok(page) => page,
@@ -42,8 +45,10 @@ impl Leader<'_> {
             self.poll.signal(Instant::now());
             return Ok(());
         }
-        let absorbed = self.work.absorb(page, config.page_size, absence, config.max_holes)?;
+        let absorbed = self.work.absorb(page, limit, absence, config.max_holes)?;
         let now = Instant::now();
+        let events = absorbed.events.iter().map(|event| &*event.message);
+        self.read_ahead.came(events);
         self.holes.absorbed(&absorbed.new_holes, self.work.progress().unseen(), now);
         self.reader.meter.holes(self.work.progress().unseen().range_count());
         if absorbed.at_hole_bound {
@@ -139,11 +144,12 @@ impl Leader<'_> {
             }
             ScheduleStep::Fetch => {
                 // Those that are out are still due in the database.
-                let limit = config.page_size + self.schedule.out();
+                let limit = self.room_for_held() + self.schedule.out();
                 let due = Self::while_leading(&self.lease, log.due(name, &self.shared.source, limit)).await?;
                 // While some are out, those are found again each time.
                 let patience = if self.schedule.out() > 0 { config.poll_max } else { config.flush_interval };
                 due.map(|due| {
+                    self.read_ahead.came(due.iter().map(|(_, message)| message));
                     for (hold, message) in self.schedule.fetched(due, patience, Instant::now()) {
                         if takes(&self.reader.topics, &message.topic) {
                             self.work.take_due(hold, message);

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use super::{
-    RelayError,
+    RateLimit, RelayError, SubscriptionConfig,
+    limits::Limits,
     policy::{OnDead, Policy, ReceiptPolicy},
 };
 use crate::{
@@ -24,6 +25,7 @@ pub struct Subscription {
     topics: Option<BTreeSet<String>>,
     start: StartPoint,
     policy: Policy,
+    limits: Limits,
 }
 
 impl Subscription {
@@ -35,6 +37,7 @@ impl Subscription {
             topics: None,
             start: StartPoint::default(),
             policy: Policy::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -112,6 +115,36 @@ impl Subscription {
         self
     }
 
+    /// Sends no more events than this to the broker. Default: no limit.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.limits.rate = Some(limit);
+        self
+    }
+
+    /// Lets a batch that is not full wait for more until its oldest event has been ready for this long; a full one goes at
+    /// once. Default: no time, at most 60 s. Longer: fewer calls to the broker at a low rate, and that much latency; never
+    /// more, however the events come.
+    pub fn linger(mut self, longest: Duration) -> Self {
+        self.limits.linger = longest;
+        self
+    }
+
+    /// Publishes at most so many batches at the same time, whatever the relay's
+    /// [`max_in_flight`](super::RelayConfig::max_in_flight) is. At least 1. A call that hangs holds one place, with the
+    /// aggregates in its batch, until the publish timeout; with 1, everything waits for it.
+    pub fn max_in_flight(mut self, batches: usize) -> Self {
+        self.limits.max_in_flight = Some(batches);
+        self
+    }
+
+    /// Takes these choices, as a service's configuration has them, in place of all that were made before. Topics that were
+    /// given before stay where the configuration names none.
+    pub fn config(mut self, config: SubscriptionConfig) -> Self {
+        (self.policy, self.limits) = (config.policy(), config.limits());
+        self.topics = config.topics.or(self.topics);
+        self
+    }
+
     /// Checks it.
     pub(super) fn build(self) -> Result<Reader, RelayError> {
         let name = SubscriptionName::new(&self.name)?;
@@ -125,7 +158,9 @@ impl Subscription {
                 Topics::Only(narrowed)
             }
         };
-        check(&name, &self.policy)?;
+        if let Err(error) = self.policy.validate().and_then(|()| self.limits.validate()) {
+            return Err(RelayError::Policy { subscription: name, reason: error.to_string() });
+        }
         Ok(Reader {
             meter: RelayMeter::new(&name),
             name,
@@ -133,6 +168,7 @@ impl Subscription {
             topics,
             start: self.start,
             policy: Arc::new(self.policy),
+            limits: self.limits,
         })
     }
 }
@@ -144,6 +180,7 @@ impl fmt::Debug for Subscription {
             .field("topics", &self.topics)
             .field("start", &self.start)
             .field("policy", &self.policy)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }
@@ -157,27 +194,8 @@ pub(super) struct Reader {
     pub(super) start: StartPoint,
     pub(super) policy: Arc<Policy>,
     pub(super) meter: RelayMeter,
+    pub(super) limits: Limits,
 }
-
-/// Choices that contradict one another, or that would never do anything.
-fn check(subscription: &SubscriptionName, policy: &Policy) -> Result<(), RelayError> {
-    let refuse = |reason: String| Err(RelayError::Policy { subscription: subscription.clone(), reason });
-    if policy.dead_letter_topic.as_deref() == Some("") {
-        return refuse("expected a topic for dead letters, found an empty one".into());
-    }
-    match policy.receipts {
-        Some(ReceiptPolicy { ack_within: None, resend: true }) => {
-            refuse("`resend_unacknowledged` needs a deadline: add `.await_ack(..)`".into())
-        }
-        Some(ReceiptPolicy { ack_within: Some(within), .. }) if within < MIN_ACK_DEADLINE => {
-            refuse(format!("`await_ack` must be at least {MIN_ACK_DEADLINE:?}, found {within:?}"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Below this, an acknowledgement could not have come.
-const MIN_ACK_DEADLINE: Duration = Duration::from_millis(100);
 
 pub(crate) fn takes(topics: &Topics, topic: &str) -> bool {
     match topics {

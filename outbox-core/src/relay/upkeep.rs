@@ -54,16 +54,20 @@ impl Upkeep {
 impl Leader<'_> {
     /// Fetches what may follow in the aggregates that go on.
     pub(super) async fn release(&mut self) -> Result<(), Lapse> {
-        let keys = self.work.releases(AGGREGATES_AT_ONCE);
+        let room = self.room_for_held();
+        let aggregates = self.work.aggregates_to_release().min(AGGREGATES_AT_ONCE).min(room).max(1);
+        let each = (room / aggregates).clamp(1, EACH);
+        let keys = self.work.releases(aggregates);
         if keys.is_empty() {
             return Ok(());
         }
         let (log, name) = (&self.shared.log, &self.reader.name);
-        let blocked = log.blocked(name, &self.shared.source, &keys, EACH);
+        let blocked = log.blocked(name, &self.shared.source, &keys, each);
         match Self::while_leading(&self.lease, blocked).await? {
             Ok(found) => {
+                self.read_ahead.came(found.iter().map(|(_, message)| message));
                 let topics = &self.reader.topics;
-                self.work.released(AGGREGATES_AT_ONCE, found, EACH, |topic| takes(topics, topic));
+                self.work.released(aggregates, found, each, |topic| takes(topics, topic));
                 if self.work.has_changes() {
                     self.dirty_since.get_or_insert(Instant::now());
                 }
@@ -98,7 +102,9 @@ impl Leader<'_> {
     /// Puts long queues on hold, so that the aggregates behind them are read.
     pub(super) fn make_room(&mut self, now: Instant) {
         self.upkeep.starved_since = Some(now);
-        if self.work.spill_long_queues(KEPT_IN_MEMORY) {
+        // A few large events fill it by their bytes.
+        let keep = KEPT_IN_MEMORY.min(self.work.load().events / 4);
+        if self.work.spill_long_queues(keep) {
             self.dirty_since.get_or_insert(now);
         }
     }

@@ -31,7 +31,9 @@ impl<'de> Deserialize<'de> for RetryPolicy {
         let policy = match Text::deserialize(deserializer)? {
             Text::None => Self::none(),
             Text::Fixed { delay, max_attempts } => Self::fixed(delay, max_attempts),
-            Text::Exponential { base, ceiling, max_attempts } => Self::exponential(base, ceiling, max_attempts),
+            Text::Exponential { base, ceiling, max_attempts } => {
+                Self::exponential(base, ceiling, max_attempts)
+            }
             Text::Schedule(delays) => Self::schedule(delays),
         };
         policy.validate().map_err(D::Error::custom)?;
@@ -46,8 +48,14 @@ mod tests {
     #[test]
     fn an_error_names_the_field_and_what_was_expected() {
         let table = [
-            (r#""never""#, "unknown variant `never`, expected one of `none`, `fixed`, `exponential`, `schedule`"),
-            (r#"{"fixed": {"delay": "0s", "max_attempts": 3}}"#, "`fixed.delay` must be at least 1ms, found 0ns"),
+            (
+                r#""never""#,
+                "unknown variant `never`, expected one of `none`, `fixed`, `exponential`, `schedule`",
+            ),
+            (
+                r#"{"fixed": {"delay": "0s", "max_attempts": 3}}"#,
+                "`fixed.delay` must be at least 1ms, found 0ns",
+            ),
             (r#"{"fixed": {"delay": "1s", "max_attempts": 0}}"#, "`fixed.max_attempts` must be at least 1"),
             (r#"{"fixed": {"delay": "1s"}}"#, "missing field `max_attempts`"),
             (r#"{"fixed": {"delay": "1s", "max_attempts": 3, "jitter": true}}"#, "unknown field `jitter`"),

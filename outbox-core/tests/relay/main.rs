@@ -3,6 +3,7 @@
 mod holds;
 mod holes;
 mod leadership;
+mod limits;
 mod order;
 mod outage;
 mod publishers;

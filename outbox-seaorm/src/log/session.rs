@@ -16,7 +16,8 @@ use futures_util::TryStreamExt as _;
 use outbox_core::log::LogError;
 use sea_orm::{
     ConnectionTrait as _, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction, DbBackend,
-    ExecResult, QueryResult, SqliteTransactionMode, Statement, StreamTrait as _, TransactionOptions, TransactionTrait as _,
+    ExecResult, QueryResult, SqliteTransactionMode, Statement, StreamTrait as _, TransactionOptions,
+    TransactionTrait as _,
 };
 use tokio::sync::OnceCell;
 

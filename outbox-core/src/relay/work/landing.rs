@@ -102,7 +102,7 @@ impl Work {
 
     fn publish(&mut self, item: &Item, broker_id: Option<String>) {
         self.published += 1;
-        self.plan.forget(1);
+        self.plan.forget(&item.message);
         let seq = item.message.seq;
         self.changes.publish(item.origin, seq);
         if let Some(receipts) = self.policy.receipts {
@@ -119,7 +119,7 @@ impl Work {
 
     /// An event goes on hold, or back on hold, after an attempt.
     fn fail(&mut self, item: Item, state: HoldState, due: Due, reason: String) {
-        self.plan.forget(1);
+        self.plan.forget(&item.message);
         let Item { message, origin, lane, held_as, attempts, .. } = item;
         let key = match origin {
             Origin::Log => lane.and_then(|_| self.policy.order_key(&message)),

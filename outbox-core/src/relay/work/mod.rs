@@ -24,7 +24,11 @@ pub(super) use batch::Batch;
 pub(super) use landing::{Death, Landing};
 pub(super) use verdict::{Answer, BrokerSays};
 
-use super::policy::{OnDead, Policy};
+use super::{
+    linger::NextBatch,
+    policy::{OnDead, Policy},
+    read_ahead::Load,
+};
 use crate::{
     log::{Due, Flush, Hold, HoldState, OrderKey, Page, Stopped, StoredProgress, SubscriptionName},
     message::{Message, Seq},
@@ -95,9 +99,9 @@ impl Work {
         &mut self.progress
     }
 
-    /// How many events are waiting or in batches.
-    pub(super) fn len(&self) -> usize {
-        self.plan.len()
+    /// The events that are waiting or in batches.
+    pub(super) fn load(&self) -> Load {
+        self.plan.load()
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -147,6 +151,11 @@ impl Work {
         self.plan.add_due(Item::on_hold(message, hold, lane));
     }
 
+    /// What [`take_batch`](Self::take_batch) would take.
+    pub(super) fn next_batch(&self, max: usize, max_bytes: usize) -> NextBatch {
+        self.plan.next_batch(max, max_bytes)
+    }
+
     /// The next batch, if something is ready.
     pub(super) fn take_batch(&mut self, max: usize, max_bytes: usize) -> Option<Batch> {
         self.plan.take_batch(max, max_bytes, self.published)
@@ -171,10 +180,15 @@ impl Work {
         self.plan.releases(aggregates)
     }
 
+    /// How many aggregates have blocked events that may follow now.
+    pub(super) fn aggregates_to_release(&self) -> usize {
+        self.plan.lanes_to_release()
+    }
+
     /// Whether there are such. Not before what the term before had read and not settled has been read again: an event
     /// of the same aggregate may be among it, and stands before those in the table.
     pub(super) fn has_releases(&self) -> bool {
-        self.reread_upto.is_none() && self.plan.has_releases()
+        self.reread_upto.is_none() && self.aggregates_to_release() > 0
     }
 
     /// Takes in the first blocked events of the keys that [`releases`](Self::releases) gave for as many `aggregates`, at
@@ -277,6 +291,10 @@ impl Work {
 
     /// Checks that everything is counted once.
     fn check_counts(&self, in_flight: usize) {
-        assert_eq!(self.plan.len(), self.plan.items().count() + in_flight, "what is read and not settled");
+        assert_eq!(
+            self.plan.load().events,
+            self.plan.items().count() + in_flight,
+            "what is read and not settled"
+        );
     }
 }

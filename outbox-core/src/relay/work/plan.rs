@@ -13,7 +13,11 @@ use super::{
     batch::{Batch, Item, Origin},
     lane::{Lane, LaneId},
 };
-use crate::log::OrderKey;
+use crate::{
+    log::OrderKey,
+    message::Message,
+    relay::{linger::NextBatch, read_ahead::Load},
+};
 
 /// The events that are read and not settled.
 #[derive(Debug)]
@@ -25,7 +29,7 @@ pub(super) struct Plan {
     keeps_order_in_batch: bool,
     /// Whether what is blocked in the table stands behind what queues here; else it stands before it.
     spills: bool,
-    len: usize,
+    load: Load,
     /// Lanes whose blocked events are to be fetched.
     listed: VecDeque<LaneId>,
     /// Lanes that wait for the next flush.
@@ -40,15 +44,15 @@ impl Plan {
             hasher: RandomState::new(),
             keeps_order_in_batch,
             spills,
-            len: 0,
+            load: Load::default(),
             listed: VecDeque::new(),
             unflushed: Vec::new(),
         }
     }
 
-    /// How many events are waiting or in batches.
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// The events that are waiting or in batches.
+    pub(super) fn load(&self) -> Load {
+        self.load
     }
 
     pub(super) fn has_ready(&self) -> bool {
@@ -72,7 +76,7 @@ impl Plan {
 
     /// Adds an event behind those of its lane.
     pub(super) fn add(&mut self, item: Item) {
-        self.len += 1;
+        self.load.add(&item.message);
         match item.lane.map(|lane| self.lanes.entry(lane)) {
             Some(Entry::Occupied(mut lane)) => lane.get_mut().queue.push_back(item),
             Some(Entry::Vacant(free)) => {
@@ -85,7 +89,7 @@ impl Plan {
 
     /// Adds a held event whose time has come: in its lane it is the first.
     pub(super) fn add_due(&mut self, item: Item) {
-        self.len += 1;
+        self.load.add(&item.message);
         if let Some(id) = item.lane {
             let lane = self.lane(id);
             if lane.is_out {
@@ -99,7 +103,7 @@ impl Plan {
 
     /// The next batch; `None` where nothing is ready. A message that is larger than `max_bytes` goes alone.
     pub(super) fn take_batch(&mut self, max: usize, max_bytes: usize, published: u64) -> Option<Batch> {
-        let mut batch = Batch::new(max.max(1).min(self.len), max_bytes, published);
+        let mut batch = Batch::new(max.max(1).min(self.load.events), max_bytes, published);
         while let Some(item) = self.ready.pop_front_if(|next| batch.has_room_for(next)) {
             let lane = item.lane;
             batch.push(item);
@@ -110,6 +114,24 @@ impl Plan {
         (!batch.messages.is_empty()).then_some(batch)
     }
 
+    /// What [`take_batch`](Self::take_batch) would take.
+    pub(super) fn next_batch(&self, max: usize, max_bytes: usize) -> NextBatch {
+        let (mut events, mut bytes_left) = (0, max_bytes);
+        for first in &self.ready {
+            let lane = first.lane.filter(|_| self.keeps_order_in_batch).and_then(|id| self.lanes.get(&id));
+            let followers = lane.into_iter().flat_map(|lane| &lane.queue);
+            for item in std::iter::once(first).chain(followers) {
+                let bytes = item.message.payload.len();
+                if events > 0 && (events >= max || bytes > bytes_left) {
+                    return NextBatch { events, is_full: true };
+                }
+                events += 1;
+                bytes_left = bytes_left.saturating_sub(bytes);
+            }
+        }
+        NextBatch { events, is_full: events >= max }
+    }
+
     fn join_followers(&mut self, lane: Option<LaneId>, batch: &mut Batch) {
         let Some(lane) = lane.and_then(|lane| self.lanes.get_mut(&lane)) else { return };
         while let Some(follower) = lane.queue.pop_front_if(|next| batch.has_room_for(next)) {
@@ -117,9 +139,9 @@ impl Plan {
         }
     }
 
-    /// So many events are settled, or on hold in the table.
-    pub(super) fn forget(&mut self, count: usize) {
-        self.len -= count;
+    /// An event is settled, or on hold in the table.
+    pub(super) fn forget(&mut self, message: &Message) {
+        self.load.remove(message);
     }
 
     /// Puts events that were not sent back, in their order: before the others or behind them.
@@ -177,9 +199,9 @@ impl Plan {
         }
     }
 
-    /// Whether there are blocked events to fetch.
-    pub(super) fn has_releases(&self) -> bool {
-        !self.listed.is_empty()
+    /// How many lanes have blocked events to fetch.
+    pub(super) fn lanes_to_release(&self) -> usize {
+        self.listed.len()
     }
 
     /// Keys whose blocked events are to be fetched, of at most so many lanes. A lane that got more of them since it was
@@ -205,9 +227,9 @@ impl Plan {
     /// whether there are no more.
     pub(super) fn released(&mut self, lanes: usize, found: Vec<Item>, is_all: impl Fn(&Lane) -> bool) {
         let ids: Vec<LaneId> = self.listed.drain(..lanes.min(self.listed.len())).collect();
-        self.len += found.len();
         for item in found.into_iter().rev() {
             let Some(id) = item.lane else { continue };
+            self.load.add(&item.message);
             // Its queue is empty, or holds what stands behind.
             self.lane(id).queue.push_front(item);
         }
@@ -223,7 +245,9 @@ impl Plan {
     pub(super) fn take_queue(&mut self, id: LaneId, keep: usize) -> VecDeque<Item> {
         let queue = &mut self.lane(id).queue;
         let taken = if queue.len() > keep { queue.split_off(keep) } else { VecDeque::new() };
-        self.len -= taken.len();
+        for item in &taken {
+            self.load.remove(&item.message);
+        }
         taken
     }
 

@@ -175,7 +175,15 @@ impl<L: EventLog> Leader<L> {
         limit: usize,
     ) -> Page {
         let (source, subscription) = (source(), &self.name);
-        let request = ReadRequest { subscription, position, unseen, topics, source: &source, limit };
+        let request = ReadRequest {
+            subscription,
+            position,
+            unseen,
+            topics,
+            source: &source,
+            limit,
+            max_bytes: usize::MAX,
+        };
         self.log.read(request).await.expect("a page")
     }
 
