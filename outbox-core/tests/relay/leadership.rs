@@ -230,7 +230,8 @@ async fn a_log_without_the_stored_anchor_ends_the_subscription_and_says_what_to_
     let error = relay.join().await.expect_err("cannot go on");
     assert!(matches!(&error, RelayError::Log(LogError::AnchorGone { position: 10, .. })), "{error}");
     assert!(
-        std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("begins anew"))
+        std::error::Error::source(&error)
+            .is_some_and(|source| source.to_string().contains("rewind the subscription"))
     );
     let owner = log.subscription(NAME).expect("registered").owner;
     assert_eq!(owner, None, "a relay that cannot go on keeps no lease");
