@@ -252,6 +252,23 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_was_saved_up_in_a_quiet_time_counts_against_the_bound() {
+        let limits = [40, 500, 20_000].map(|most| (RateLimit::per_second(most), SECOND, most as usize));
+        for (limit, period, most) in limits.into_iter().chain([(RateLimit::per_day(2_400), DAY, 2_400)]) {
+            let mut permits = Permits::none_yet(Some(limit));
+            advance(3 * period).await;
+            let (mut meter, end) = (Meter::new(period, most), Instant::now() + 3 * period);
+            while Instant::now() < end {
+                meter.went(permits.take(1_000));
+                if let Some(next) = permits.next().filter(|next| *next > Instant::now()) {
+                    sleep_until(next).await;
+                }
+            }
+            assert!(meter.total > most * 5 / 2, "{} of {most} in three periods", meter.total);
+        }
+    }
+
     /// Takes all that may go for so long, and says how many that is, asking only when told to.
     async fn greedy(permits: &mut Permits, period: Duration) -> (usize, usize) {
         let end = Instant::now() + period;
