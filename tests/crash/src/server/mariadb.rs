@@ -1,6 +1,6 @@
 //! MariaDB.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::Result;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbErr, Statement};
@@ -18,8 +18,7 @@ pub(super) fn make_data_folder(server: &Server) -> Command {
 pub(super) fn launch(server: &Server) -> Command {
     let mut command = server.tools.command(&server.tools.programs);
     command.arg("--no-defaults").arg(format!("--datadir={}", server.data().display()));
-    // A socket's path may not be long.
-    command.arg(format!("--socket=/tmp/outbox-crash-{}.sock", server.port));
+    command.arg(format!("--socket={}", socket(server).display()));
     command.arg(format!("--port={}", server.port)).arg(format!("--user={}", server.tools.user_name));
     // Small, and durable: a commit that was answered outlives a kill.
     command.args([
@@ -31,6 +30,11 @@ pub(super) fn launch(server: &Server) -> Command {
     ]);
     command.args(&server.settings);
     command
+}
+
+/// A socket's path may not be long, so it is not in the server's folder.
+pub(super) fn socket(server: &Server) -> PathBuf {
+    format!("/tmp/outbox-crash-{}.sock", server.port).into()
 }
 
 pub(super) fn program(server: &Server, name: &str) -> Command {

@@ -249,6 +249,8 @@ impl Drop for Server {
             let _ = self.kill();
         }
         self.end_guard();
+        // A server that is killed leaves it behind.
+        let _ = fs::remove_file(mariadb::socket(self));
         if self.folder.exists() {
             eprintln!("what is left of the run: {}", self.folder.display());
         }
