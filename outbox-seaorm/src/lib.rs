@@ -139,6 +139,11 @@ pub mod wake;
 #[doc = include_str!("../../docs/adopting.md")]
 mod adopting {}
 
+/// So is the guide for operators.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/operations.md")]
+mod operations {}
+
 pub use capture::{
     CaptureError, InTransaction, Raise, RaiseGraph, Record, SaveConnection, Update, UpdateWithBefore,
     record_all,
