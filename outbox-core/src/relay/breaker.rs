@@ -1,5 +1,9 @@
 //! The circuit breaker of a subscription, as pure code.
 //!
+//! It is ours because it is not what the crates for that have: they open at a rate of failures over a window, by a clock of
+//! their own. Here the first word that the broker is away opens it, a word about a message never does, and a single
+//! batch probes while nothing else is in flight.
+//!
 //! ```text
 //!   Closed ──something was not published──▶ Open ──its pause is over, nothing in flight──▶ Probing
 //!     ▲                                      ▲                                               │

@@ -65,7 +65,7 @@ pub use source_uri::SourceUriError;
 pub use subscription::Subscription;
 pub use subscription_config::SubscriptionConfig;
 
-use crate::log::EventLog;
+use crate::{log::EventLog, publisher::Publisher};
 pub use crate::{log::Ordering, settings::ConfigError};
 use run::Shared;
 #[cfg(feature = "testing")]
@@ -114,6 +114,27 @@ impl Relay {
     /// Adds a reader of the log with its publisher.
     pub fn subscription(mut self, subscription: Subscription) -> Self {
         self.subscriptions.push(subscription);
+        self
+    }
+
+    /// Adds a subscription for each topic that a publisher has routes for, named `name.topic` and set by `settings`: an outage
+    /// or a limit of one destination then holds up no other's events.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use outbox_core::{log::EventLog, publisher::Publisher, relay::Relay};
+    /// # fn each(log: impl EventLog, publisher: impl Publisher) -> Relay {
+    /// Relay::new(log, "/orders")
+    ///     .subscription_per_topic("sqs", publisher, |each| each.linger(Duration::from_millis(20)))
+    /// # }
+    /// ```
+    pub fn subscription_per_topic(
+        mut self,
+        name: &str,
+        publisher: impl Publisher,
+        settings: impl Fn(Subscription) -> Subscription,
+    ) -> Self {
+        self.subscriptions.extend(Subscription::per_topic(name, publisher).into_iter().map(settings));
         self
     }
 

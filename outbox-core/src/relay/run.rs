@@ -16,7 +16,7 @@ use super::{
     Relay, RelayConfig, RelayError, outage::Outage, purge::purge, source_uri, subscription::Reader,
     supervise::supervise, warnings::Warnings,
 };
-use crate::{log::EventLog, wake::Signal};
+use crate::{log::EventLog, publisher::Publisher, wake::Signal};
 
 /// What the tasks of a relay share.
 pub(super) struct Shared {
@@ -84,12 +84,15 @@ pub(super) async fn run(relay: Relay, stop: CancellationToken) -> Result<(), Rel
     if let Some(twice) = readers.iter().find(|reader| !names.insert(&reader.name)) {
         return Err(RelayError::SameName(twice.name.clone()));
     }
-    for reader in &readers {
-        reader
-            .publisher
-            .start()
-            .await
-            .map_err(|source| RelayError::Publisher { subscription: reader.name.clone(), source })?;
+    let mut started: Vec<&Arc<dyn Publisher>> = Vec::new();
+    for Reader { name, publisher, .. } in &readers {
+        // Several subscriptions may share one.
+        if started.iter().any(|other| Arc::ptr_eq(other, publisher)) {
+            continue;
+        }
+        let refused = |source| RelayError::Publisher { subscription: name.clone(), source };
+        publisher.start().await.map_err(refused)?;
+        started.push(publisher);
     }
     let warnings = Warnings::new(readers.iter().map(|reader| reader.topics.clone()).collect());
     let leading = AtomicUsize::new(0);

@@ -26,18 +26,44 @@ pub struct Subscription {
     start: StartPoint,
     policy: Policy,
     limits: Limits,
+    /// What makes it useless from the start.
+    refusal: Option<String>,
 }
 
 impl Subscription {
     /// A subscription of this name. The name is a key in the database: under another name, it begins anew.
     pub fn new(name: impl Into<String>, publisher: impl Publisher) -> Self {
+        Self::sharing(name.into(), Arc::new(publisher))
+    }
+
+    /// One for each topic that the publisher has routes for.
+    pub(super) fn per_topic(name: &str, publisher: impl Publisher) -> Vec<Self> {
+        let publisher: Arc<dyn Publisher> = Arc::new(publisher);
+        match publisher.topics() {
+            Topics::Only(topics) if !topics.is_empty() => topics
+                .into_iter()
+                .map(|topic| Self::sharing(format!("{name}.{topic}"), publisher.clone()).topics([topic]))
+                .collect(),
+            // Refused when the relay starts, as all that is wrong with its settings.
+            found => {
+                let found =
+                    if found == Topics::All { "one that sends every topic" } else { "one without any" };
+                let refusal =
+                    format!("a subscription for each topic needs a publisher with routes, found {found}");
+                vec![Self { refusal: Some(refusal), ..Self::sharing(name.to_owned(), publisher) }]
+            }
+        }
+    }
+
+    fn sharing(name: String, publisher: Arc<dyn Publisher>) -> Self {
         Self {
-            name: name.into(),
-            publisher: Arc::new(publisher),
+            name,
+            publisher,
             topics: None,
             start: StartPoint::default(),
             policy: Policy::default(),
             limits: Limits::default(),
+            refusal: None,
         }
     }
 
@@ -148,6 +174,9 @@ impl Subscription {
     /// Checks it.
     pub(super) fn build(self) -> Result<Reader, RelayError> {
         let name = SubscriptionName::new(&self.name)?;
+        if let Some(reason) = self.refusal {
+            return Err(RelayError::Policy { subscription: name, reason });
+        }
         let routed = self.publisher.topics();
         let topics = match self.topics {
             None => routed,

@@ -67,6 +67,30 @@ async fn subscriptions_have_outages_and_progress_of_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_topic_can_have_a_subscription_so_that_none_holds_up_another() {
+    let (log, publisher) = (log(), ScriptedPublisher::new().with_topics(["orders", "mail"]));
+    publisher.always(outbox_core::testing::Answer::by(|message| match message.topic.as_str() {
+        "mail" => outbox_core::publisher::Outcome::unavailable("no mail today"),
+        _ => outbox_core::publisher::Outcome::published(),
+    }));
+    let relay = Relay::new(log.clone(), "/test");
+    let handle = relay.subscription_per_topic(NAME, publisher.clone(), |each| each).spawn();
+    for _ in 0..20 {
+        log.append(new_event("mail", "a", "x"));
+        log.append(new_event("orders", "a", "x"));
+    }
+    until("the orders", || log.is_drained("test.orders")).await;
+    assert_eq!(publisher.published().len(), 20);
+    assert!(!log.is_drained("test.mail"));
+    handle.stop().await.expect("stops");
+
+    let every_topic = Relay::new(log.clone(), "/test");
+    let every_topic = every_topic.subscription_per_topic(NAME, ScriptedPublisher::new(), |each| each);
+    let error = refused(every_topic).await;
+    assert!(error.to_string().contains("needs a publisher with routes"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_subscription_begins_where_it_is_told_to_and_an_old_one_where_it_was() {
     let (log, publisher) = (log(), RecordingPublisher::new());
     append(&log, 5, 1);
