@@ -172,7 +172,7 @@ on_each_database!(a_stored_anchor_that_is_missing_stops_the_subscription_with_th
     run(&test.db, "DELETE FROM outbox_event", []).await?;
     let error = log.acquire(&name, Owner::random(), LEASE).await.expect_err("the anchor is gone");
     assert!(matches!(error, LogError::AnchorGone { position: 1, .. }), "found {error:?}");
-    assert!(error.to_string().contains("begins anew"));
+    assert!(error.to_string().contains("rewind the subscription"), "found {error}");
     assert_eq!(row(&test.db).await?.owner, None, "the lease was not taken");
     Ok(())
 });
