@@ -19,7 +19,7 @@ pub enum Outcome {
     },
     /// The broker asks to slow down.
     Throttled {
-        /// How long to wait, where the broker says.
+        /// How long to wait, where the broker says. More than an hour counts as an hour.
         retry_after: Option<Duration>,
         /// What was found, for the operator.
         reason: String,

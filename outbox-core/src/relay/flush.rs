@@ -30,6 +30,7 @@ impl Leader<'_> {
             Flushed::Stored => {}
             Flushed::Busy => {
                 tracing::debug!(subscription = %self.reader.name, "another session is in the way of a flush");
+                self.report_stuck(Instant::now());
                 // Nothing of it was stored, and nothing in memory depends on it: the same goes again after a pause.
                 self.holes.reset();
                 self.work.not_flushed(flush);
@@ -42,6 +43,10 @@ impl Leader<'_> {
         self.schedule.flushed(&flush.holds);
         self.dirty_since = None;
         self.flush_held_off = None;
+        self.published_stored = self.work.published();
+        if std::mem::take(&mut self.report.is_stuck) {
+            tracing::info!(subscription = %self.reader.name, "progress is stored again");
+        }
         self.outage.stored();
         // What erred while the flush ran is looked at before the next step: see `work`.
         if let Some(closing) = self.holes.closing() {

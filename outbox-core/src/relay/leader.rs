@@ -33,6 +33,10 @@ pub(super) enum Lapse {
     Panicked(String),
 }
 
+/// A term that an operator's change ends lasts for so long, so that one change after the other does not keep everything
+/// from being published.
+const LEAST_TERM: Duration = Duration::from_millis(250);
+
 /// The memory of one term.
 pub(super) struct Leader<'a> {
     pub(super) shared: &'a Shared,
@@ -62,6 +66,11 @@ pub(super) struct Leader<'a> {
     connections: u64,
     /// An operator has changed something: the term ends in good order.
     pub(super) has_intervention: bool,
+    began: Instant,
+    /// How many events had been published when a flush was stored last.
+    pub(super) published_stored: u64,
+    /// Whether held events were fetched after the log was read last.
+    held_came_last: bool,
     /// Since when memory is ahead of what is stored.
     pub(super) dirty_since: Option<Instant>,
     /// Not before this is a flush tried again that met another session.
@@ -99,6 +108,9 @@ impl<'a> Leader<'a> {
             news: shared.news.listen(),
             connections: shared.log.connections(),
             has_intervention: false,
+            began: now,
+            published_stored: 0,
+            held_came_last: false,
             dirty_since: None,
             flush_held_off: None,
             shared,
@@ -161,15 +173,19 @@ impl<'a> Leader<'a> {
             self.close_holes(step).await?;
             return Ok(true);
         }
-        if self.has_room() && self.work.has_releases() && self.upkeep.may_release(now) {
-            self.release().await?;
-            return Ok(true);
-        }
-        if self.has_room()
-            && let Some(step) = self.schedule.step(now)
-        {
-            self.follow_schedule(step).await?;
-            return Ok(true);
+        // The log and the table of holds take turns: what is released holds up nobody who is not held.
+        let is_turn_of_log = self.held_came_last && self.has_room() && self.poll.next() <= now;
+        if !is_turn_of_log && self.may_fetch_held() {
+            if self.work.has_releases() && self.upkeep.may_release(now) {
+                self.held_came_last = true;
+                self.release().await?;
+                return Ok(true);
+            }
+            if let Some(step) = self.schedule.step(now) {
+                self.held_came_last = true;
+                self.follow_schedule(step).await?;
+                return Ok(true);
+            }
         }
         if self.tell_of_broker(now).await? || self.describe(now).await? || self.resend(now).await? {
             return Ok(true);
@@ -178,7 +194,8 @@ impl<'a> Leader<'a> {
             self.make_room(now);
             return Ok(true);
         }
-        if self.has_room() && self.poll.next() <= now {
+        if self.has_room() && self.poll.next() <= now && !self.is_stuck(now) {
+            self.held_came_last = false;
             self.read().await?;
             return Ok(true);
         }
@@ -201,10 +218,11 @@ impl<'a> Leader<'a> {
     }
 
     fn next_work(&self, now: Instant) -> Instant {
-        let reading = self.has_room().then(|| self.poll.next());
-        let schedule = self.schedule.next().filter(|_| self.has_room());
+        let reading = (self.has_room() && !self.is_stuck(now)).then(|| self.poll.next());
+        let schedule = self.schedule.next().filter(|_| self.may_fetch_held());
         let flush = self.next_flush();
-        let release = self.upkeep.next_release().filter(|_| self.has_room() && self.work.has_releases());
+        let release =
+            self.upkeep.next_release().filter(|_| self.may_fetch_held() && self.work.has_releases());
         let make_room = self.upkeep.next_room().filter(|_| self.could_be_starved());
         let probe = self.breaker.reopens().filter(|_| {
             self.flights.len() == 0
@@ -219,7 +237,8 @@ impl<'a> Leader<'a> {
         let holes = self.holes.next(self.work.progress().unseen(), now);
         let resend = self.next_resend();
         let told = [self.report.next(), self.told.next()].into_iter().flatten().min();
-        [reading, schedule, flush, release, make_room, departure, holes, resend, told]
+        let anew = self.has_intervened().then(|| self.began + LEAST_TERM);
+        [reading, schedule, flush, release, make_room, departure, holes, resend, told, anew]
             .into_iter()
             .flatten()
             .min()
@@ -236,10 +255,30 @@ impl<'a> Leader<'a> {
         self.read_ahead.room(self.work.load(), &self.shared.config)
     }
 
+    /// Whether held events may be fetched: where there is room, and where there is none because all that is in memory
+    /// waits for one of them.
+    fn may_fetch_held(&self) -> bool {
+        let now = Instant::now();
+        (self.has_room() || (!self.work.has_ready() && self.flights.len() == 0)) && !self.is_stuck(now)
+    }
+
+    /// Whether nothing could be stored for so long that no more is to be published: all of that would go out again
+    /// after a crash.
+    pub(super) fn is_stuck(&self, now: Instant) -> bool {
+        let config = &self.shared.config;
+        let unstored = self.dirty_since.filter(|_| self.flush_held_off.is_some());
+        let published = usize::try_from(self.work.published() - self.published_stored).unwrap_or(usize::MAX);
+        unstored.is_some_and(|since| now >= since + config.lease / 3 || published >= config.read_ahead)
+    }
+
     /// Whether an operator has changed something since the term began.
-    fn is_to_begin_anew(&self) -> bool {
+    fn has_intervened(&self) -> bool {
         let began_with = self.work.progress().interventions();
         self.has_intervention || self.lease.interventions().is_some_and(|count| count != began_with)
+    }
+
+    fn is_to_begin_anew(&self) -> bool {
+        self.has_intervened() && Instant::now() >= self.began + LEAST_TERM
     }
 
     /// How many held events may be fetched now.
@@ -258,6 +297,7 @@ impl<'a> Leader<'a> {
             && self.flights.len() < self.pace.max_in_flight()
             && self.breaker.lets_through(self.flights.len(), Instant::now())
             && self.lease.covers(config.publish_timeout)
+            && !self.is_stuck(Instant::now())
         {
             let (now, next) = (Instant::now(), self.work.next_batch(self.batch_limit, max_bytes));
             let departure = self.linger.departure(next, now);
@@ -281,6 +321,13 @@ impl<'a> Leader<'a> {
     }
 
     async fn wind_up(&mut self) -> Result<(), Lapse> {
+        // After an operator's change each ends by its own timeout; cut off, it would go out twice.
+        while !self.shared.shutdown.is_cancelled() && self.flights.len() > 0 {
+            tokio::select! {
+                Some(landed) = self.flights.next() => self.land(landed)?,
+                () = self.shared.shutdown.cancelled() => {}
+            }
+        }
         let deadline = Instant::now() + self.shared.config.shutdown_deadline;
         while let Ok(Some(landed)) = tokio::time::timeout_at(deadline, self.flights.next()).await {
             self.land(landed)?;
@@ -299,9 +346,19 @@ impl<'a> Leader<'a> {
                 return Err(Lapse::LeaseLost);
             }
             if let Some(next) = self.flush_held_off {
+                if self.shared.shutdown.is_cancelled() && next > deadline {
+                    tracing::warn!(
+                        subscription = %self.reader.name,
+                        "the shutdown deadline has passed with progress that another session keeps from being stored; \
+                         what was published since may go out again"
+                    );
+                    return Ok(());
+                }
                 tokio::time::sleep_until(next).await;
             }
         }
+        // What was learned of the broker last is not left to the next leader, which may have nothing to publish.
+        self.tell_of_broker(Instant::now()).await?;
         Ok(())
     }
 

@@ -14,6 +14,8 @@ pub(super) struct NextBatch {
     pub(super) events: usize,
     /// Whether no more would fit in.
     pub(super) is_full: bool,
+    /// Whether one of them has waited already: behind its aggregate, on hold, or for a broker that was away.
+    pub(super) has_waited: bool,
 }
 
 /// Since when something is ready.
@@ -33,7 +35,7 @@ impl Linger {
     /// When this batch goes, of which at least one event is ready.
     pub(super) fn departure(&mut self, next: NextBatch, now: Instant) -> Instant {
         let since = *self.since.get_or_insert(now);
-        if next.is_full { now } else { since + self.longest }
+        if next.is_full || next.has_waited { now } else { since + self.longest }
     }
 
     /// All that was ready has gone.
@@ -50,13 +52,14 @@ mod tests {
     async fn a_batch_waits_for_its_oldest_event_only_and_not_where_it_is_full() {
         let (began, pause) = (Instant::now(), Duration::from_millis(100));
         let mut linger = Linger::new(pause);
-        let few = |events| NextBatch { events, is_full: false };
+        let few = |events| NextBatch { events, is_full: false, has_waited: false };
         assert_eq!(linger.departure(few(1), began), began + pause);
         for later in [40, 80, 99].map(Duration::from_millis) {
             assert_eq!(linger.departure(few(2), began + later), began + pause, "no quiet time is waited for");
         }
         let now = began + Duration::from_millis(99);
-        assert_eq!(linger.departure(NextBatch { events: 10, is_full: true }, now), now);
+        assert_eq!(linger.departure(NextBatch { events: 10, is_full: true, has_waited: false }, now), now);
+        assert_eq!(linger.departure(NextBatch { has_waited: true, ..few(1) }, began), began);
         linger.nothing_is_ready();
         assert_eq!(linger.departure(few(1), now), now + pause, "the next one begins anew");
         let mut none = Linger::new(Duration::ZERO);

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde::Deserialize;
 
 use crate::{
+    event::MAX_NAME_LEN,
     log::{OrderKey, Ordering},
     message::Message,
     retry::RetryPolicy,
@@ -55,8 +56,12 @@ impl Policy {
         for retry in std::iter::once(&self.retry).chain(self.retry_for.values()) {
             retry.validate()?;
         }
-        if self.dead_letter_topic.as_deref() == Some("") {
-            let (expected, found) = ("a topic".to_owned(), "an empty text".to_owned());
+        if let Some(topic) = &self.dead_letter_topic
+            && !(1..=MAX_NAME_LEN).contains(&topic.len())
+        {
+            let expected = format!("a topic of 1 to {MAX_NAME_LEN} bytes");
+            let found =
+                if topic.is_empty() { "an empty text".into() } else { format!("{} bytes", topic.len()) };
             return Err(ConfigError { field: "dead_letter_topic", expected, found });
         }
         match self.receipts {

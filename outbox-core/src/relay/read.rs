@@ -63,6 +63,7 @@ impl Leader<'_> {
             self.dirty_since.get_or_insert(now);
         }
         self.has_intervention |= absorbed.intervened;
+        let has_brought = !absorbed.events.is_empty();
         for topic in absorbed.other_topics {
             self.told.met(&topic, now);
             self.shared.warnings.other_topic(topic);
@@ -72,6 +73,9 @@ impl Leader<'_> {
         }
         if self.work.has_changes() {
             self.dirty_since.get_or_insert(now);
+        }
+        if !has_brought {
+            self.assume_well();
         }
         Ok(())
     }
@@ -140,7 +144,7 @@ impl Leader<'_> {
         let outcome = match step {
             ScheduleStep::AskNext => {
                 let next = Self::while_leading(&self.lease, log.next_due(name)).await?;
-                next.map(|next| self.schedule.asked(next, config.poll_max, Instant::now()))
+                next.map(|next| self.schedule.asked(next, Instant::now()))
             }
             ScheduleStep::Fetch => {
                 // Those that are out are still due in the database.
@@ -150,21 +154,24 @@ impl Leader<'_> {
                 let patience = if self.schedule.out() > 0 { config.poll_max } else { config.flush_interval };
                 due.map(|due| {
                     self.read_ahead.came(due.iter().map(|(_, message)| message));
+                    let mut deaths = Vec::new();
                     for (hold, message) in self.schedule.fetched(due, patience, Instant::now()) {
                         if takes(&self.reader.topics, &message.topic) {
                             self.work.take_due(hold, message);
                         } else {
-                            // Met when the subscription took more topics. Its hold stays for when it does again;
-                            // until then it counts as out, so that it is not asked for again and again.
-                            self.shared.warnings.other_topic(message.topic);
+                            deaths.push(self.work.refuse(&hold, &message));
                         }
+                    }
+                    self.mourn(&deaths);
+                    if self.work.has_changes() {
+                        self.dirty_since.get_or_insert(Instant::now());
                     }
                 })
             }
         };
         if let Err(error) = outcome {
             let pause = self.log_erred(error)?;
-            self.schedule.asked(Some(pause), pause, Instant::now());
+            self.schedule.erred(pause, Instant::now());
         }
         Ok(())
     }

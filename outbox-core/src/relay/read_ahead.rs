@@ -74,7 +74,9 @@ impl ReadAhead {
     /// The most held events that may be fetched then: at least one.
     pub(super) fn room_for_held(&self, held: Load, config: &RelayConfig) -> usize {
         let most = if self.bytes_each.is_some() { config.page_size } else { FIRST_HELD };
-        self.room(held, config).unwrap_or(1).min(most)
+        // Where there is no room, a few all the same: all that is in memory may wait for them.
+        let few = config.read_ahead_bytes / WORTH_READING / self.bytes_each.unwrap_or(OVERHEAD);
+        self.room(held, config).unwrap_or(few.clamp(1, FIRST_HELD)).min(most)
     }
 
     fn rows(&self, bytes: usize, config: &RelayConfig) -> usize {

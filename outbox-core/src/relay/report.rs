@@ -16,12 +16,14 @@ pub(super) struct BrokerReport {
     current: BrokerState,
     /// Not before.
     next: Option<Instant>,
+    /// Whether it was said that progress cannot be stored.
+    pub(super) is_stuck: bool,
 }
 
 impl BrokerReport {
     /// A new leader does not know what the row says: it tells of the broker as soon as it knows.
     pub(super) fn new() -> Self {
-        Self { told: None, current: (SubscriptionState::Running, None), next: None }
+        Self { told: None, current: (SubscriptionState::Running, None), next: None, is_stuck: false }
     }
 
     /// When there is something to tell.
@@ -46,6 +48,24 @@ impl BrokerReport {
 }
 
 impl Leader<'_> {
+    /// Whoever led before may have left word that the broker is away; where nothing is to be published, nobody else
+    /// would take it back.
+    pub(super) fn assume_well(&mut self) {
+        if self.report.is_first() && !self.work.has_ready() && self.flights.len() == 0 {
+            self.report.set((SubscriptionState::Running, None), Instant::now());
+        }
+    }
+
+    /// Says once that progress cannot be stored, where that has been so for long.
+    pub(super) fn report_stuck(&mut self, now: Instant) {
+        if self.is_stuck(now) && !std::mem::replace(&mut self.report.is_stuck, true) {
+            tracing::warn!(
+                subscription = %self.reader.name,
+                "another session keeps progress from being stored; publishing pauses until it can be"
+            );
+        }
+    }
+
     /// Stores what is known of the broker, where that has changed.
     pub(super) async fn tell_of_broker(&mut self, now: Instant) -> Result<bool, Lapse> {
         if self.report.next.is_none_or(|next| next > now) {

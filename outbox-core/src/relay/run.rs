@@ -16,7 +16,11 @@ use super::{
     Relay, RelayConfig, RelayError, outage::Outage, purge::purge, source_uri, subscription::Reader,
     supervise::supervise, warnings::Warnings,
 };
-use crate::{log::EventLog, publisher::Publisher, wake::Signal};
+use crate::{
+    log::EventLog,
+    publisher::{Publisher, PublisherError},
+    wake::Signal,
+};
 
 /// What the tasks of a relay share.
 pub(super) struct Shared {
@@ -70,6 +74,9 @@ pub(super) async fn pause_unless(stop: &CancellationToken, pause: Duration) {
     }
 }
 
+/// How long a publisher may take to start.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
 /// Runs a relay until it is stopped, or no subscription can go on.
 pub(super) async fn run(relay: Relay, stop: CancellationToken) -> Result<(), RelayError> {
     let Relay { log, source, process, subscriptions, config, retention } = relay;
@@ -91,7 +98,10 @@ pub(super) async fn run(relay: Relay, stop: CancellationToken) -> Result<(), Rel
             continue;
         }
         let refused = |source| RelayError::Publisher { subscription: name.clone(), source };
-        publisher.start().await.map_err(refused)?;
+        let starting = tokio::time::timeout(START_LIMIT, publisher.start());
+        let Some(ended) = stop.run_until_cancelled(starting).await else { return Ok(()) };
+        let late = || PublisherError::new(format!("expected it to start within {START_LIMIT:?}, it did not"));
+        ended.unwrap_or_else(|_| Err(late())).map_err(refused)?;
         started.push(publisher);
     }
     let warnings = Warnings::new(readers.iter().map(|reader| reader.topics.clone()).collect());

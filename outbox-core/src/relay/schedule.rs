@@ -15,6 +15,8 @@ pub(super) struct Schedule {
     next: Next,
     /// Due events that are out: their holds are stored until a flush after their publishing ends them.
     out: HashSet<Seq>,
+    /// While some are out, which are found each time, the next fetch waits for this.
+    not_before: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub(super) enum ScheduleStep {
 
 impl Schedule {
     pub(super) fn new() -> Self {
-        Self { next: Next::Ask, out: HashSet::new() }
+        Self { next: Next::Ask, out: HashSet::new(), not_before: None }
     }
 
     pub(super) fn step(&self, now: Instant) -> Option<ScheduleStep> {
@@ -57,14 +59,21 @@ impl Schedule {
         }
     }
 
-    /// The database says how long until the next one is due. Those that are out are due still: for them it is
-    /// not asked again before `patience`.
-    pub(super) fn asked(&mut self, until_next: Option<Duration>, patience: Duration, now: Instant) {
+    /// The database says how long until the next one is due. Those that are out are due still: with them it is not
+    /// fetched again before the patience of the last fetch is over, however often it is asked.
+    pub(super) fn asked(&mut self, until_next: Option<Duration>, now: Instant) {
         self.next = match until_next {
             None => Next::Never,
-            Some(wait) if self.out.is_empty() => Next::At(now + wait),
-            Some(wait) => Next::At(now + wait.max(patience)),
+            Some(wait) => {
+                let not_before = self.not_before.filter(|_| !self.out.is_empty()).unwrap_or(now);
+                Next::At((now + wait).max(not_before))
+            }
         };
+    }
+
+    /// A question erred.
+    pub(super) fn erred(&mut self, pause: Duration, now: Instant) {
+        self.next = Next::At(now + pause);
     }
 
     /// Those of the fetched ones that are not out yet; they are now. Where there is none, the next fetch
@@ -77,6 +86,7 @@ impl Schedule {
     ) -> Vec<(Hold, Message)> {
         let mut fresh = due;
         fresh.retain(|(hold, _)| self.out.insert(hold.seq));
+        self.not_before = Some(now + patience);
         self.next = if fresh.is_empty() { Next::At(now + patience) } else { Next::Ask };
         fresh
     }

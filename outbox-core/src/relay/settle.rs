@@ -1,5 +1,7 @@
 //! What follows from a batch that is back.
 
+use std::time::Duration;
+
 use tokio::{task::JoinError, time::Instant};
 
 use super::{
@@ -9,6 +11,10 @@ use super::{
     work::{Answer, BrokerSays, Death, Landing},
 };
 use crate::log::SubscriptionState;
+
+/// The longest pause that a broker is given when it asks for one: what asks for more is mistaken, and a subscription that
+/// nobody looks at for days would be lost sight of.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 impl Leader<'_> {
     /// Settles what was published, puts on hold what failed; where the broker is away, the subscription pauses.
@@ -31,16 +37,21 @@ impl Leader<'_> {
         if retries > 0 {
             tracing::debug!(subscription = %name, retries, "not published; on hold for another attempt");
         }
-        for Death { seq, id, event_type, attempts, reason } in deaths {
-            self.reader.meter.died();
-            tracing::error!(
-                subscription = %name, seq, %id, %event_type, attempts, error = %reason,
-                "dead: it is not tried again without an operator"
-            );
-        }
+        self.mourn(&deaths);
         self.heed(broker, now);
         self.reader.meter.breaker(self.breaker.shown());
         Ok(())
+    }
+
+    /// Tells of events that will not be tried again.
+    pub(super) fn mourn(&self, deaths: &[Death]) {
+        for Death { seq, id, event_type, attempts, reason } in deaths {
+            self.reader.meter.died();
+            tracing::error!(
+                subscription = %self.reader.name, seq, %id, %event_type, attempts, error = %reason,
+                "dead: it is not tried again without an operator"
+            );
+        }
     }
 
     /// The same batch would be met with silence again, for ever; and one message may be what all of it waits for.
@@ -68,9 +79,9 @@ impl Leader<'_> {
             }
             BrokerSays::Slower { reason, retry_after } => {
                 self.pace.is_too_fast(self.flights.len());
-                (SubscriptionState::Running, reason, retry_after.unwrap_or_default())
+                (SubscriptionState::Running, reason, retry_after.unwrap_or_default().min(LONGEST_PAUSE))
             }
-            BrokerSays::Away { reason } => (SubscriptionState::BrokerDown, reason, std::time::Duration::ZERO),
+            BrokerSays::Away { reason } => (SubscriptionState::BrokerDown, reason, Duration::ZERO),
         };
         if let Change::Opened { pause } = self.breaker.failed(at_least, now, &mut rand::rng()) {
             if self.report.is_well() {

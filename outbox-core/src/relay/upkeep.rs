@@ -67,7 +67,8 @@ impl Leader<'_> {
             Ok(found) => {
                 self.read_ahead.came(found.iter().map(|(_, message)| message));
                 let topics = &self.reader.topics;
-                self.work.released(aggregates, found, each, |topic| takes(topics, topic));
+                let deaths = self.work.released(aggregates, found, each, |topic| takes(topics, topic));
+                self.mourn(&deaths);
                 if self.work.has_changes() {
                     self.dirty_since.get_or_insert(Instant::now());
                 }
@@ -80,13 +81,13 @@ impl Leader<'_> {
         Ok(())
     }
 
-    /// Whether the read-ahead is full of events that wait for others of their aggregates, while the publisher has
-    /// nothing more to do.
+    /// Whether the read-ahead is full of events that wait for others of their aggregates: the next batch has room for
+    /// events that cannot be read.
     pub(super) fn could_be_starved(&self) -> bool {
+        let max_bytes = self.reader.publisher.max_batch_bytes();
         !self.has_room()
-            && !self.work.has_ready()
-            && self.flights.len() < self.pace.max_in_flight()
             && self.breaker.is_closed()
+            && !self.work.next_batch(self.batch_limit, max_bytes).is_full
     }
 
     /// Whether that has been so for long enough.
@@ -103,7 +104,7 @@ impl Leader<'_> {
     pub(super) fn make_room(&mut self, now: Instant) {
         self.upkeep.starved_since = Some(now);
         // A few large events fill it by their bytes.
-        let keep = KEPT_IN_MEMORY.min(self.work.load().events / 4);
+        let keep = KEPT_IN_MEMORY.min(self.work.load().events / 4).max(1);
         if self.work.spill_long_queues(keep) {
             self.dirty_since.get_or_insert(now);
         }

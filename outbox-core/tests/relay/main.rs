@@ -1,5 +1,6 @@
 //! The relay over the log in memory, on a clock that tests move.
 
+mod fairness;
 mod holds;
 mod holes;
 mod leadership;

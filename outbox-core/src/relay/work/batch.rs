@@ -28,18 +28,36 @@ pub(super) struct Item {
     pub(super) attempts: u32,
     /// How many events had been published when it was first sent without an answer that meant it.
     pub(super) silent_since: Option<u64>,
+    /// Whether it has waited: behind its aggregate, on hold, or for a broker that was away.
+    pub(super) has_waited: bool,
 }
 
 impl Item {
     /// An event of the log.
     pub(super) fn of_log(message: Message, lane: Option<LaneId>) -> Self {
-        Self { message, origin: Origin::Log, lane, held_as: None, attempts: 0, silent_since: None }
+        Self {
+            message,
+            origin: Origin::Log,
+            lane,
+            held_as: None,
+            attempts: 0,
+            silent_since: None,
+            has_waited: false,
+        }
     }
 
     /// An event on hold.
     pub(super) fn on_hold(message: Message, hold: Hold, lane: Option<LaneId>) -> Self {
         let held_as = hold.aggregate.map(Box::new);
-        Self { message, origin: Origin::Hold, lane, held_as, attempts: hold.attempts, silent_since: None }
+        Self {
+            message,
+            origin: Origin::Hold,
+            lane,
+            held_as,
+            attempts: hold.attempts,
+            silent_since: None,
+            has_waited: true,
+        }
     }
 }
 
@@ -76,7 +94,7 @@ impl Batch {
     }
 
     pub(super) fn push(&mut self, item: Item) {
-        let Item { message, origin, lane, held_as, attempts, silent_since } = item;
+        let Item { message, origin, lane, held_as, attempts, silent_since, has_waited: _ } = item;
         self.bytes_left = self.bytes_left.saturating_sub(message.payload.len());
         self.messages.push(message);
         self.tags.push(Tag { origin, lane, held_as, attempts, silent_since });
@@ -91,7 +109,7 @@ impl Batch {
     pub(super) fn into_items(self) -> impl Iterator<Item = Item> {
         self.messages.into_iter().zip(self.tags).map(|(message, tag)| {
             let Tag { origin, lane, held_as, attempts, silent_since } = tag;
-            Item { message, origin, lane, held_as, attempts, silent_since }
+            Item { message, origin, lane, held_as, attempts, silent_since, has_waited: true }
         })
     }
 }

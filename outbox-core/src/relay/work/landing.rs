@@ -171,11 +171,11 @@ impl Work {
     }
 
     /// A copy for the topic of dead letters, stored with the death.
-    fn copy_dead_letter(&mut self, message: &Message, attempts: u32, reason: &str) {
-        let Some(topic) = self.policy.dead_letter_topic.as_ref().filter(|topic| **topic != message.topic)
-        else {
-            return;
-        };
+    pub(super) fn copy_dead_letter(&mut self, message: &Message, attempts: u32, reason: &str) {
+        // A copy is not copied: two subscriptions whose topics lead to one another would go on for ever.
+        let is_copy = message.headers.get(names::DEAD_LETTER_ID).is_some();
+        let topic = self.policy.dead_letter_topic.as_ref();
+        let Some(topic) = topic.filter(|topic| !is_copy && **topic != message.topic) else { return };
         let mut headers = message.headers.clone();
         let reason = reason.chars().filter(|c| !c.is_control()).take(MAX_REASON_LEN).collect::<String>();
         headers.insert(names::DEAD_LETTER_ID, message.id.to_string());

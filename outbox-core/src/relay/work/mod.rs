@@ -108,6 +108,11 @@ impl Work {
         self.plan.has_ready()
     }
 
+    /// How many events were published in this term.
+    pub(super) fn published(&self) -> u64 {
+        self.published
+    }
+
     /// Whether there is something to flush beside the progress.
     pub(super) fn has_changes(&self) -> bool {
         !self.changes.is_empty()
@@ -199,9 +204,10 @@ impl Work {
         found: Vec<(Hold, Message)>,
         each: usize,
         takes: impl Fn(&str) -> bool,
-    ) {
+    ) -> Vec<Death> {
         let mut counts = std::collections::HashMap::<OrderKey, usize>::new();
         let mut items = Vec::with_capacity(found.len());
+        let mut deaths = Vec::new();
         for (hold, message) in found {
             let Some(key) = hold.aggregate.clone() else { continue };
             let lane = self.plan.lane_of((&key.0, &key.1));
@@ -209,16 +215,39 @@ impl Work {
             if takes(&message.topic) {
                 items.push(Item::on_hold(message, hold, Some(lane)));
             } else {
-                let reason = format!("the subscription does not take topic `{}` any more", message.topic);
-                let (state, due) = (HoldState::Dead, Due::Never);
-                let dead = Hold { aggregate: None, state, due, last_error: Some(reason), ..hold };
-                self.changes.hold(Origin::Hold, dead);
-                self.plan.waits_for_flush(lane);
+                deaths.push(self.refuse(&hold, &message));
             }
         }
         self.plan.released(aggregates, items, |lane| {
             lane.keys.iter().all(|key| counts.get(key).is_none_or(|count| *count < each))
         });
+        deaths
+    }
+
+    /// A held event whose topic the subscription does not take any more dies, for an operator to see; its aggregate goes on.
+    pub(super) fn refuse(&mut self, hold: &Hold, message: &Message) -> Death {
+        let reason = format!("the subscription does not take topic `{}` any more", message.topic);
+        if let Some((kind, id)) = &hold.aggregate {
+            let id = self.plan.lane_of((kind, id));
+            if hold.state == HoldState::Retry {
+                self.plan.lane(id).retries = false;
+            }
+            self.plan.waits_for_flush(id);
+        }
+        self.copy_dead_letter(message, hold.attempts, &reason);
+        let death = Death {
+            seq: message.seq,
+            id: message.id,
+            event_type: message.event_type.clone(),
+            attempts: hold.attempts,
+            reason: reason.clone(),
+        };
+        let (state, due) = (HoldState::Dead, Due::Never);
+        self.changes.hold(
+            Origin::Hold,
+            Hold { aggregate: None, state, due, last_error: Some(reason), ..hold.clone() },
+        );
+        death
     }
 
     /// What to store now.

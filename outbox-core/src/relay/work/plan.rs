@@ -116,20 +116,21 @@ impl Plan {
 
     /// What [`take_batch`](Self::take_batch) would take.
     pub(super) fn next_batch(&self, max: usize, max_bytes: usize) -> NextBatch {
-        let (mut events, mut bytes_left) = (0, max_bytes);
+        let (mut events, mut bytes_left, mut has_waited) = (0, max_bytes, false);
         for first in &self.ready {
             let lane = first.lane.filter(|_| self.keeps_order_in_batch).and_then(|id| self.lanes.get(&id));
             let followers = lane.into_iter().flat_map(|lane| &lane.queue);
             for item in std::iter::once(first).chain(followers) {
                 let bytes = item.message.payload.len();
                 if events > 0 && (events >= max || bytes > bytes_left) {
-                    return NextBatch { events, is_full: true };
+                    return NextBatch { events, is_full: true, has_waited };
                 }
                 events += 1;
+                has_waited |= item.has_waited;
                 bytes_left = bytes_left.saturating_sub(bytes);
             }
         }
-        NextBatch { events, is_full: events >= max }
+        NextBatch { events, is_full: events >= max, has_waited }
     }
 
     fn join_followers(&mut self, lane: Option<LaneId>, batch: &mut Batch) {
@@ -193,7 +194,7 @@ impl Plan {
         }
         if let Some(next) = lane.queue.pop_front() {
             lane.is_out = true;
-            self.ready.push_back(next);
+            self.ready.push_back(Item { has_waited: true, ..next });
         } else if lane.is_idle() {
             entry.remove();
         }
