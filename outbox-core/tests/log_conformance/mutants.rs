@@ -91,7 +91,11 @@ const TABLE: &[(Fault, &[LogCase])] = &[
     (Fault::DelaysAreForgotten, &[LogCase::no_event_is_due_before_its_time]),
     (
         Fault::ReplayIdIsLost,
-        &[LogCase::nothing_of_a_hold_is_lost, LogCase::a_replayed_event_comes_in_its_order],
+        &[
+            LogCase::nothing_of_a_hold_is_lost,
+            LogCase::a_requeued_event_is_due_as_if_new,
+            LogCase::a_replayed_event_comes_in_its_order,
+        ],
     ),
     (Fault::OneLimitOverAllKeys, &[LogCase::a_large_key_does_not_starve_the_others]),
     (Fault::StoppedForgetsTheDead, &[LogCase::no_stopped_order_is_forgotten]),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use outbox_core::{
-    log::{Hold, HoldState},
+    log::{Hold, HoldState, OrderKey},
     message::names,
     publisher::Outcome,
     relay::{OnDead, Ordering, RelayConfig, RelayHandle},
@@ -412,6 +412,22 @@ async fn a_replay_comes_in_order_and_before_what_is_new() {
     assert!(of_a0[..3].iter().all(|message| message.replay == Some(replay)));
     assert_eq!(of_a0[3].replay, None);
     relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_stands_in_the_order_of_its_subscription() {
+    for (ordering, key) in [(Ordering::Total, Some(OrderKey::default())), (Ordering::None, None)] {
+        let log = log();
+        append(&log, 2, 2);
+        let publisher = ScriptedPublisher::new();
+        let relay = run(&log, subscription(&publisher).ordering(ordering));
+        drained(&log).await;
+        log.pause(NAME);
+        relay.stop().await.expect("stops");
+        assert_eq!(log.replay(NAME, &[1, 2], None), [1, 2]);
+        let keys: Vec<_> = log.holds(NAME).into_iter().map(|hold| hold.aggregate).collect();
+        assert_eq!(keys, [key.clone(), key]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

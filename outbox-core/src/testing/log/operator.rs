@@ -8,7 +8,7 @@ use super::{
     state::{StoredReceipt, StoredSubscription},
 };
 use crate::{
-    log::{Due, Hold, HoldState, Receipt, SubscriptionState},
+    log::{Due, Hold, HoldState, OrderKey, Ordering, Receipt, SubscriptionState},
     message::Seq,
 };
 
@@ -32,13 +32,14 @@ impl MemoryLog {
     }
 
     /// Lets a dead event be tried again, with no attempt counted; it keeps its place in the order that it stops, if it
-    /// stops one. `false` where it is not dead.
+    /// stops one, and the id of the replay that it belongs to. `false` where it is not dead.
     pub fn requeue(&self, subscription: &str, seq: Seq) -> bool {
         self.intervene(subscription, |stored, now| {
             let Some(hold) = stored.holds.get_mut(&seq).filter(|hold| hold.state == HoldState::Dead) else {
                 return false;
             };
-            *hold = Hold { aggregate: hold.aggregate.clone(), ..due_now(seq, HoldState::Retry, now) };
+            let (aggregate, replay) = (hold.aggregate.clone(), hold.replay);
+            *hold = Hold { aggregate, replay, ..due_now(seq, HoldState::Retry, now) };
             true
         })
         .unwrap_or(false)
@@ -49,21 +50,28 @@ impl MemoryLog {
         self.intervene(subscription, |stored, _| stored.holds.remove(&seq).is_some()).unwrap_or(false)
     }
 
-    /// Lets settled events be published once more, in their aggregates' order, and gives their seqs. Those that are on
-    /// hold or not settled are left alone.
+    /// Lets settled events be published once more, in the order that the subscription's leader has told of, and gives
+    /// their seqs. Those that are on hold or not settled are left alone.
     pub fn replay(&self, subscription: &str, seqs: &[Seq], replay: Option<Uuid>) -> Vec<Seq> {
         let mut state = self.state();
         let now = state.now();
         let rows: Vec<_> =
             seqs.iter().filter_map(|seq| Some((*seq, state.rows.get(seq)?.event.clone()?))).collect();
         let Some(stored) = state.subscription_mut(subscription) else { return Vec::new() };
+        let ordering = stored.description.as_ref().map_or_else(Ordering::default, |told| told.ordering);
         let mut replayed = Vec::new();
         for (seq, event) in rows {
             let progress = &stored.progress;
             if seq > progress.position || progress.holes.contains(seq) || stored.holds.contains_key(&seq) {
                 continue;
             }
-            let key = event.aggregate_id.map(|id| (event.aggregate_type.unwrap_or_default(), id));
+            let key = match ordering {
+                Ordering::Aggregate => {
+                    event.aggregate_id.map(|id| (event.aggregate_type.unwrap_or_default(), id))
+                }
+                Ordering::Total => Some(OrderKey::default()),
+                Ordering::None => None,
+            };
             let hold = match key {
                 None => due_now(seq, HoldState::Scheduled, now),
                 Some(_) => Hold { due: Due::Never, ..due_now(seq, HoldState::Blocked, now) },

@@ -212,7 +212,7 @@ table! {
     intervention::a_requeue_or_discard_is_seen_by_the_leader [Requeues],
     /// The count is an operator's, not the leader's.
     intervention::a_flush_takes_no_intervention_back [Pauses],
-    /// Dead becomes due, its attempts and errors are forgotten, its place in the order stays.
+    /// Dead becomes due, its attempts and errors are forgotten, its place in the order and its replay stay.
     intervention::a_requeued_event_is_due_as_if_new [Requeues],
     /// What is not dead has a time of its own.
     intervention::a_requeue_changes_no_hold_that_is_not_dead [Requeues],

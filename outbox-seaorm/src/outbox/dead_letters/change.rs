@@ -6,7 +6,6 @@ use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _,
     QueryFilter as _, prelude::DateTimeUtc, sea_query::Expr,
 };
-use uuid::Uuid;
 
 use super::{
     super::{
@@ -27,7 +26,8 @@ const CHUNK: u64 = 1_000;
 
 impl Operator {
     /// Lets a dead letter be tried again at once, with no attempt counted. Where it stopped its aggregate
-    /// (`OnDead::Block`), what waits behind it follows in order; where it was skipped, it goes out beside the order.
+    /// (`OnDead::Block`), what waits behind it follows in order; where it was skipped, it goes out beside the order. One of a
+    /// replay keeps the replay's id, so that consumers process it as that replay asked for.
     ///
     /// # Errors
     /// [`OutboxError::UnknownSubscription`], [`OutboxError::NotHeld`] and [`OutboxError::NotDead`] where it is no dead
@@ -179,7 +179,8 @@ fn ranges(seqs: &[Seq]) -> SeqRanges {
     ranges
 }
 
-/// As new, but for the order that it stands in.
+/// As new, but for the order that it stands in and the replay that it belongs to: without that one's id, an inbox would
+/// drop it as what it has processed before.
 async fn requeue(txn: &DatabaseTransaction, subscription: &str, seqs: &[Seq]) -> Result<u64, DbErr> {
     let changed = Entity::update_many()
         .col_expr(Column::State, Expr::value(HoldState::Retry.as_str()))
@@ -187,7 +188,6 @@ async fn requeue(txn: &DatabaseTransaction, subscription: &str, seqs: &[Seq]) ->
         .col_expr(Column::DueAt, clock::now(txn.get_database_backend()))
         .col_expr(Column::LastError, Expr::value(None::<String>))
         .col_expr(Column::FirstFailedAt, Expr::value(None::<DateTimeUtc>))
-        .col_expr(Column::Replay, Expr::value(None::<Uuid>))
         .filter(Column::Subscription.eq(subscription))
         .filter(Column::Seq.is_in(seqs.iter().copied()))
         .exec(txn)

@@ -64,8 +64,10 @@ pub(crate) async fn a_requeued_event_is_due_as_if_new(fixture: &impl LogFixture)
     let dead = Hold {
         attempts: 9,
         last_error: Some("no".to_owned()),
+        replay: Some(Uuid::new_v4()),
         ..hold_of("a0", seqs[0], HoldState::Dead, Due::Never)
     };
+    let replay = dead.replay;
     leader.stores_holds(inserts([dead])).await;
     fixture.operate(&leader.name, Operation::Requeue(seqs[0])).await;
     let due = leader.due(10).await;
@@ -73,6 +75,7 @@ pub(crate) async fn a_requeued_event_is_due_as_if_new(fixture: &impl LogFixture)
     let found = &due[0].0;
     assert_eq!((found.state, found.attempts, &found.last_error), (HoldState::Retry, 0, &None));
     assert_eq!(found.aggregate, Some(key("a0")), "it keeps its place in the order that it stops");
+    assert_eq!((found.replay, due[0].1.replay), (replay, replay), "else an inbox drops it as processed");
 }
 
 pub(crate) async fn a_requeue_changes_no_hold_that_is_not_dead(fixture: &impl LogFixture) {
