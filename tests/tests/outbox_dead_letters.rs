@@ -242,7 +242,7 @@ on_each_database!(many_are_changed_in_chunks_that_the_audit_names, async |test| 
         ..Default::default()
     };
     let txn = db.begin().await?;
-    for chunk in (1..=2_100).collect::<Vec<_>>().chunks(500) {
+    for chunk in (1..=2_002).collect::<Vec<_>>().chunks(500) {
         let rows = chunk.iter().map(|seq| dead("sqs", *seq));
         hold::Entity::insert_many(rows).exec_without_returning(&txn).await?;
     }
@@ -252,10 +252,10 @@ on_each_database!(many_are_changed_in_chunks_that_the_audit_names, async |test| 
     let operator = ada(&outbox);
     assert_eq!(operator.requeue_all(DeadLetterFilter::all().error("even").limit(3)).await?, 3);
     assert_eq!(targets(db).await?, ["requeue mail/8", "requeue sqs/2,4"]);
-    assert_eq!(operator.discard_all(DeadLetterFilter::of("sqs")).await?, 2_098);
+    assert_eq!(operator.discard_all(DeadLetterFilter::of("sqs")).await?, 2_000);
     let named = targets(db).await?;
     assert!(named[2].starts_with("discard sqs/1,3,5-") && named[2].ends_with("-1002"), "found {}", named[2]);
-    assert_eq!(named[3..], ["discard sqs/1003-2002", "discard sqs/2003-2100"]);
+    assert_eq!(named[3..], ["discard sqs/1003-2002"]);
     assert_eq!(
         held(db).await?,
         [
@@ -264,7 +264,8 @@ on_each_database!(many_are_changed_in_chunks_that_the_audit_names, async |test| 
             ("sqs".into(), 4, "retry".into())
         ]
     );
-    assert_eq!((interventions(db, "mail").await?, interventions(db, "sqs").await?), (1, 4));
+    // Once for each change, also where no chunk was known to be the last.
+    assert_eq!((interventions(db, "mail").await?, interventions(db, "sqs").await?), (1, 2));
     Ok(())
 });
 

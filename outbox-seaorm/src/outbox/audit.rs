@@ -72,6 +72,8 @@ pub(super) enum Change<T> {
         /// What to tell the operator.
         answer: T,
     },
+    /// What has its rows in the audit already is told to the leader: it is committed with no row of its own.
+    Told(T),
     /// Nothing was: the transaction is rolled back.
     Nothing(T),
 }

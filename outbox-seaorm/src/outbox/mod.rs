@@ -1,7 +1,8 @@
 //! What operators ask of the log and do to it, for a command line and for monitoring.
 //!
 //! Reads need nothing but the [`Outbox`]. Changes need a person and a reason, so they are methods of the [`Operator`]
-//! that [`acting_as`](Outbox::acting_as) gives: each is stored together with its row of `outbox_audit` or not at all.
+//! that [`acting_as`](Outbox::acting_as) gives: each is stored together with its row of `outbox_audit` or not at all. A
+//! change of many events is several such transactions, each with its row.
 //! All of it but [`rewind`](Operator::rewind) goes through the user's own connection, with entity and sea-query
 //! statements. A running relay hears of a change by the subscription's count of interventions and goes on from what is
 //! stored.

@@ -60,7 +60,7 @@ impl Operator {
         loop {
             let txn = db.begin_with_options(self.outbox.changing()).await?;
             match self.attempt(&txn, work).await {
-                Ok(Change::Made { answer, .. }) => {
+                Ok(Change::Made { answer, .. } | Change::Told(answer)) => {
                     txn.commit().await?;
                     return Ok(answer);
                 }
@@ -79,6 +79,11 @@ impl Operator {
             tokio::time::sleep(Duration::from_millis(20) * attempt).await;
             attempt += 1;
         }
+    }
+
+    /// Tells the leader of what a change of several transactions has committed and not told.
+    pub(super) async fn tell(&self, subscription: &str) -> Result<(), OutboxError> {
+        self.carry_out(&Telling { subscription }).await
     }
 
     async fn attempt<W: Work>(
@@ -120,6 +125,16 @@ impl OutboxError {
     }
 }
 
+/// Whether one transaction of a large change tells the leader of it. Each time that it is told its term ends, so that a
+/// leader that is told of every chunk would publish nothing meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tell {
+    /// At its commit.
+    Now,
+    /// A later transaction does: until then the leader goes on with what it remembers.
+    Later,
+}
+
 /// Locks a subscription's row to the end of the transaction and counts one intervention: its leader, if it has one,
 /// ends its term in good order when it next looks, and goes on from what is stored. What is read after this cannot be
 /// changed by a leader before the commit.
@@ -127,12 +142,41 @@ impl OutboxError {
 /// # Errors
 /// [`OutboxError::UnknownSubscription`].
 pub(super) async fn intervene(txn: &DatabaseTransaction, name: &str) -> Result<(), OutboxError> {
-    let counted = subscription::Entity::update_many()
-        .col_expr(subscription::Column::Interventions, Expr::col(subscription::Column::Interventions).add(1))
+    lock(txn, name, Tell::Now).await
+}
+
+/// The same for one transaction of several. Without a count it locks as well: it updates the row to what it is.
+///
+/// # Errors
+/// [`OutboxError::UnknownSubscription`].
+pub(super) async fn lock(txn: &DatabaseTransaction, name: &str, tell: Tell) -> Result<(), OutboxError> {
+    let counts = match tell {
+        Tell::Now => 1,
+        Tell::Later => 0,
+    };
+    let interventions = Expr::col(subscription::Column::Interventions).add(counts);
+    let locked = subscription::Entity::update_many()
+        .col_expr(subscription::Column::Interventions, interventions)
         .filter(subscription::Column::Name.eq(name))
         .exec(txn)
         .await?;
-    if counted.rows_affected == 1 { Ok(()) } else { Err(unknown_subscription(txn, name).await?) }
+    if locked.rows_affected == 1 { Ok(()) } else { Err(unknown_subscription(txn, name).await?) }
+}
+
+/// Tells a leader of what was committed before, where the last transaction of it could not: it changed nothing, or it
+/// failed.
+struct Telling<'a> {
+    subscription: &'a str,
+}
+
+#[async_trait]
+impl Work for Telling<'_> {
+    type Answer = ();
+
+    async fn work(&self, txn: &DatabaseTransaction) -> Result<Change<()>, OutboxError> {
+        intervene(txn, self.subscription).await?;
+        Ok(Change::Told(()))
+    }
 }
 
 /// The error that names the subscriptions that there are.

@@ -32,7 +32,8 @@ pub enum EventState {
     Held(HoldInfo),
     /// It will not be tried again without an operator.
     Dead(HoldInfo),
-    /// The subscription is done with it: published, or given up by an operator, or older than the subscription.
+    /// The subscription is done with it: published, or given up by an operator, or older than the subscription, or of a
+    /// topic that it did not take when the event was read.
     Settled,
 }
 

@@ -11,7 +11,7 @@ use super::{
     super::{
         DeadLetterFilter, EventRef, Operator, OutboxError,
         audit::{Action, Change},
-        operator::{Work, intervene},
+        operator::{Tell, Work, intervene, lock},
     },
     find::{known, names, one_held, seqs},
 };
@@ -41,7 +41,9 @@ impl Operator {
     /// many: 0 where there are none.
     ///
     /// It works in transactions of up to 1,000 events of one subscription, each with its row in the audit that names
-    /// them, so that no leader waits for a large one. Where one fails, those before it stay.
+    /// them, so that no leader waits for a large one. A leader is told once, with the last of them, so that it publishes
+    /// meanwhile. Where one fails, those before it stay, and the leader is told of them; where this is dropped before its
+    /// end, it finds them when its next term begins, or with the next change.
     ///
     /// # Errors
     /// [`OutboxError::UnknownSubscription`] where the filter names one, and where the database is away.
@@ -81,20 +83,42 @@ impl Operator {
         };
         let mut changed = 0;
         for name in &subscriptions {
-            let mut after = first_place(&filter, name);
-            while changed < filter.at_most() {
-                let place = Condition::all()
-                    .add(Column::Subscription.eq(name))
-                    .add_option(after.map(|seq| Column::Seq.gt(seq)));
-                let limit = CHUNK.min(filter.at_most() - changed);
-                // Without a lock: to look through many holds may take long.
-                let found = seqs(db, matching.clone().add(place), limit).await?;
-                let Some(last) = found.last().copied() else { break };
-                changed += self
-                    .carry_out(&Chunk { action, subscription: name, matching: &matching, found: &found })
-                    .await?;
-                after = Some(last);
+            let many = Many {
+                action,
+                subscription: name,
+                matching: &matching,
+                after: first_place(&filter, name),
+                at_most: filter.at_most() - changed,
+            };
+            let mut is_told = true;
+            let made = self.change_chunks(&many, &mut is_told).await;
+            let told = if is_told { Ok(()) } else { self.tell(name).await };
+            // Its own error is the one to report.
+            changed += made?;
+            told?;
+        }
+        Ok(changed)
+    }
+
+    /// `is_told` says in the end, also after an error, whether the leader was told of all that was changed.
+    async fn change_chunks(&self, many: &Many<'_>, is_told: &mut bool) -> Result<u64, OutboxError> {
+        let (mut changed, mut after) = (0, many.after);
+        while changed < many.at_most {
+            let place = Condition::all()
+                .add(Column::Subscription.eq(many.subscription))
+                .add_option(after.map(|seq| Column::Seq.gt(seq)));
+            let (left, limit) = (many.at_most - changed, CHUNK.min(many.at_most - changed));
+            // Without a lock: to look through many holds may take long.
+            let found = seqs(&self.outbox.db, many.matching.clone().add(place), limit).await?;
+            let Some(last) = found.last().copied() else { break };
+            let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
+            let tell = if count < limit || count == left { Tell::Now } else { Tell::Later };
+            let done = self.carry_out(&Chunk { many, found: &found, tell }).await?;
+            if done > 0 {
+                *is_told = tell == Tell::Now;
             }
+            changed += done;
+            after = Some(last);
         }
         Ok(changed)
     }
@@ -123,12 +147,20 @@ impl Work for One<'_> {
     }
 }
 
-/// Those of some dead letters that still match once the leader is kept from changing them.
-struct Chunk<'a> {
+/// The dead letters of one subscription that a filter names.
+struct Many<'a> {
     action: Action,
     subscription: &'a str,
     matching: &'a Condition,
+    after: Option<Seq>,
+    at_most: u64,
+}
+
+/// Those of some dead letters that still match once the leader is kept from changing them.
+struct Chunk<'a> {
+    many: &'a Many<'a>,
     found: &'a [Seq],
+    tell: Tell,
 }
 
 #[async_trait]
@@ -136,11 +168,11 @@ impl Work for Chunk<'_> {
     type Answer = u64;
 
     async fn work(&self, txn: &DatabaseTransaction) -> Result<Change<u64>, OutboxError> {
-        let Self { action, subscription, matching, found } = *self;
-        intervene(txn, subscription).await?;
+        let Many { action, subscription, matching, .. } = *self.many;
+        lock(txn, subscription, self.tell).await?;
         let place = Condition::all()
             .add(Column::Subscription.eq(subscription))
-            .add(Column::Seq.is_in(found.iter().copied()));
+            .add(Column::Seq.is_in(self.found.iter().copied()));
         let still = seqs(txn, matching.clone().add(place), CHUNK).await?;
         if still.is_empty() {
             return Ok(Change::Nothing(0));

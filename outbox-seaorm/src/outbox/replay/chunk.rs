@@ -25,7 +25,7 @@ use crate::{
         OutboxError,
         audit::{Action, Change},
         floor::lock_floor,
-        operator::{Work, intervene},
+        operator::{Tell, Work, lock},
     },
     tables::{hold, receipt, subscription},
 };
@@ -41,6 +41,7 @@ pub(super) struct Chunk<'a> {
     pub(super) trail: &'a Trail,
     /// In order of seq.
     pub(super) candidates: Vec<Candidate>,
+    pub(super) tell: Tell,
 }
 
 #[async_trait]
@@ -51,7 +52,7 @@ impl Work for Chunk<'_> {
     /// subscription's row, so that its leader changes nothing of it.
     async fn work(&self, txn: &DatabaseTransaction) -> Result<Change<Self::Answer>, OutboxError> {
         let floor = lock_floor(txn).await?;
-        intervene(txn, self.subscription).await?;
+        lock(txn, self.subscription, self.tell).await?;
         let standing = self.standing(txn, floor).await?;
         let (chosen, skipped) = choose(self.candidates.clone(), &standing);
         if chosen.is_empty() {

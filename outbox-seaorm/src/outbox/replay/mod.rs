@@ -6,6 +6,10 @@
 //!
 //! It walks the log by key in chunks. Each chunk is one transaction with its row of the audit, which tells how far the replay
 //! has come: interrupted, it goes on from there under the same id, and does nothing twice.
+//!
+//! The leader is told with the first chunk and with the last: told of each, its terms would end again and again, and it
+//! would publish nothing meanwhile. In between it may publish new events of an aggregate before what the replay has just
+//! put on hold, which is an order that nobody was promised; holds that it does not know it neither changes nor removes.
 
 mod answer;
 mod choice;
@@ -22,7 +26,11 @@ pub use answer::{Replayed, Skipped};
 pub use selection::Selection;
 
 use self::{choice::Candidate, chunk::Chunk, trail::Trail};
-use super::{Operator, OutboxError, floor::read_floor, operator::unknown_subscription};
+use super::{
+    Operator, OutboxError,
+    floor::read_floor,
+    operator::{Tell, unknown_subscription},
+};
 use crate::tables::{event, subscription};
 
 /// How many numbers of the log one chunk looks at. Its transaction holds the subscription's row, so that a leader's flush
@@ -73,19 +81,22 @@ impl Replay {
 
 impl Operator {
     /// Lets settled events be published once more, by the subscription that published them or by another one that takes
-    /// their topics: in order of seq, each in its aggregate's order, with the aggregate's new events behind them. What is
-    /// on hold already or not yet published is left alone, and the answer says so.
+    /// their topics: in order of seq, each in its aggregate's order. New events of the aggregate wait behind them from when
+    /// the leader has seen them, shortly after this returns; until then they may go out first. What is on hold already or
+    /// not yet published is left alone, and the answer says so.
     ///
-    /// What it selects is what the log has when it begins. It can be large: it is worked through in chunks, each
-    /// committed by itself with a row of the audit. What was purged is gone, also where it was archived.
+    /// What it selects is what the log has when it begins. It can be large: it is worked through in chunks of 2,000
+    /// numbers, each committed by itself with a row of the audit, and the leader is told with the first and with the last of
+    /// them. What was purged is gone, also where it was archived.
     ///
     /// # Errors
     /// [`OutboxError::UnknownSubscription`]; [`OutboxError::NeverLed`], because only a leader tells the topics that it
     /// takes; [`OutboxError::OtherReplay`] where the id belongs to a replay of something else; where the database is away.
-    /// The chunks before the error stay: run the same replay again.
+    /// The chunks before the error stay, and the leader is told of them: run the same replay again.
     ///
     /// # Cancel safety
-    /// As an error: the same replay goes on where it was dropped.
+    /// The same replay goes on where it was dropped. What it has stored is published from when the leader learns of it:
+    /// with that run, with another change, or when its next term begins.
     pub async fn replay(
         &self,
         replay: Replay,
@@ -94,7 +105,7 @@ impl Operator {
     ) -> Result<Replayed, OutboxError> {
         let floor = read_floor(&self.outbox.db).await?;
         let earlier = Trail::last(&self.outbox.db, subscription, replay.id).await?;
-        let mut trail = match &earlier {
+        let trail = match &earlier {
             Some(trail) if trail.mode == replay.mode && trail.selection == *selection => trail.clone(),
             Some(_) => return Err(OutboxError::OtherReplay { id: replay.id }),
             None => self.begin(replay, selection, subscription, floor).await?,
@@ -109,19 +120,40 @@ impl Operator {
             went_on_after: earlier.map(|trail| trail.done),
             purged_upto: purged.then_some(floor),
         };
+        // An earlier run was interrupted before it could tell of its last chunk, or is complete.
+        let mut is_told = trail.done >= trail.upto || replayed.went_on_after.is_none();
+        let walked = self.walk(trail, &mut replayed, &mut is_told).await;
+        let told = if is_told { Ok(()) } else { self.tell(subscription).await };
+        // Its own error is the one to report.
+        walked.and(told).map(|()| replayed)
+    }
+
+    /// `is_told` says in the end, also after an error, whether the leader was told of all that was stored.
+    async fn walk(
+        &self,
+        mut trail: Trail,
+        replayed: &mut Replayed,
+        is_told: &mut bool,
+    ) -> Result<(), OutboxError> {
+        let selection = trail.selection.clone();
         while trail.done < trail.upto {
             let first = trail.done + 1;
             trail.done = trail.upto.min(trail.done.saturating_add(NUMBERS_PER_CHUNK));
-            let candidates = self.candidates(selection, first, trail.done).await?;
+            let candidates = self.candidates(&selection, first, trail.done).await?;
             if candidates.is_empty() {
                 continue;
             }
-            let chunk = Chunk { subscription, trail: &trail, candidates };
+            let is_first_or_last = replayed.events == 0 || trail.done == trail.upto;
+            let tell = if is_first_or_last { Tell::Now } else { Tell::Later };
+            let chunk = Chunk { subscription: &replayed.subscription, trail: &trail, candidates, tell };
             let (events, skipped) = self.carry_out(&chunk).await?;
+            if events > 0 {
+                *is_told = tell == Tell::Now;
+            }
             replayed.events += events;
             replayed.skipped.add(skipped);
         }
-        Ok(replayed)
+        Ok(())
     }
 
     /// The plan of a replay that has stored nothing yet.
