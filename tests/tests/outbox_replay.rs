@@ -296,6 +296,33 @@ on_each_database!(a_leader_is_told_of_a_large_replay_twice_whatever_comes_of_it,
     Ok(())
 });
 
+on_each_database!(a_replay_of_a_time_looks_only_where_the_log_has_it, async |test| {
+    let (db, log, name) = (&test.db, SeaOrmLog::new(test.db.clone()), subscription("sqs"));
+    let mut events = store(db, 4).await?;
+    number_by_hand(&test).await?;
+    let (old, now) = (events[0].created_at - TimeDelta::hours(1), events[0].created_at);
+    for (seq, moved, at) in [(4, 4_500, now), (3, 3_001, now), (2, 3_000, old), (1, 2_999, old)] {
+        let values = [moved.into(), at.into(), seq.into()];
+        run(db, "UPDATE outbox_event SET seq = ?, created_at = ? WHERE seq = ?", values).await?;
+    }
+    events[3].seq = 4_500;
+    led_up_to(&log, db, &name, &events[3], "", &[]).await?;
+    let operator = Outbox::new(db.clone()).acting_as("ada", "a bad hour")?;
+    let since = operator.replay(Replay::redeliver(), &Selection::all().since(now), "sqs").await?;
+    assert_eq!((since.events, since.upto, numbers(&holds(db).await?)), (2, 4_500, vec![3_001, 4_500]));
+    let rows = audit::Entity::find().all(db).await?.len();
+    assert_eq!(rows, 1, "one chunk from 3,001 on, and no two that begin at 1");
+    let until = operator
+        .replay(Replay::redeliver(), &Selection::all().until(now - TimeDelta::minutes(30)), "sqs")
+        .await?;
+    assert_eq!((until.events, until.upto), (2, 3_000));
+    let later = operator
+        .replay(Replay::redeliver(), &Selection::all().since(now + TimeDelta::hours(1)), "sqs")
+        .await?;
+    assert_eq!((later.events, later.skipped.total()), (0, 0));
+    Ok(())
+});
+
 on_each_database!(a_replay_says_that_it_reaches_below_the_log, async |test| {
     let (db, log, name) = (&test.db, SeaOrmLog::new(test.db.clone()), subscription("sqs"));
     let events = store(db, 8).await?;

@@ -29,6 +29,7 @@ use self::{choice::Candidate, chunk::Chunk, trail::Trail};
 use super::{
     Operator, OutboxError,
     floor::read_floor,
+    locate::window,
     operator::{Tell, unknown_subscription},
 };
 use crate::tables::{event, subscription};
@@ -178,13 +179,19 @@ impl Operator {
             .into_tuple()
             .one(db)
             .await?;
+        let upto = selection.last().min(last.unwrap_or(floor));
+        let (first, upto) = match window(db, selection.stored_since(), selection.stored_until()).await? {
+            Some((first, after)) => (first.unwrap_or(1), after.map_or(upto, |after| upto.min(after - 1))),
+            // The log has nothing as late as that.
+            None => (upto.saturating_add(1), upto),
+        };
         Ok(Trail {
             replay: replay.id,
             mode: replay.mode,
             selection: selection.clone(),
-            upto: selection.last().min(last.unwrap_or(floor)),
+            upto,
             position: row.position,
-            done: floor.max(selection.first() - 1),
+            done: floor.max(selection.first().max(first) - 1),
             events: 0,
             skipped: Skipped::default(),
         })

@@ -94,6 +94,10 @@ impl Selection {
         self.since
     }
 
+    pub(super) fn stored_until(&self) -> Option<DateTime<Utc>> {
+        self.until
+    }
+
     /// All of it but the numbers.
     pub(super) fn condition(&self) -> Condition {
         let aggregate = self.aggregate.as_ref();
