@@ -9,7 +9,7 @@ use outbox_core::{
 };
 use outbox_seaorm::{SeaOrmLog, tables::hold};
 use outbox_tests::{
-    events::{lead, order_event, run, seqs, store, subscription},
+    events::{LEASE, lead, order_event, run, seqs, store, subscription},
     on_each_database,
 };
 use sea_orm::{ActiveModelTrait as _, DatabaseConnection, EntityTrait as _, QueryOrder as _};
@@ -178,6 +178,10 @@ on_each_database!(a_hold_whose_event_was_deleted_by_hand_is_not_due_for_ever, as
     let due: Vec<Seq> = log.due(&name, &source, 10).await?.iter().map(|(hold, _)| hold.seq).collect();
     assert_eq!(due, [kept]);
     assert_eq!(stored(&test.db).await?.iter().map(|row| row.seq).collect::<Vec<_>>(), [kept]);
+    // The leader may know its aggregate as stopped.
+    assert_eq!(log.renew(&name, leader, LEASE).await?, Some(1), "its term begins anew");
+    assert_eq!(log.due(&name, &source, 10).await?.len(), 1);
+    assert_eq!(log.renew(&name, leader, LEASE).await?, Some(1), "once");
     Ok(())
 });
 

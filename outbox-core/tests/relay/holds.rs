@@ -389,6 +389,24 @@ async fn what_is_not_acknowledged_is_sent_again_until_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_held_event_that_was_deleted_by_hand_does_not_stop_its_aggregate_for_ever() {
+    let log = log();
+    append(&log, 4, 1);
+    let publisher = poisoned(1, Outcome::failed("no"));
+    let relay = run(&log, subscription(&publisher));
+    held(
+        &log,
+        &[(1, HoldState::Retry), (2, HoldState::Blocked), (3, HoldState::Blocked), (4, HoldState::Blocked)],
+    )
+    .await;
+    assert!(log.remove(1) && log.remove(2));
+    until("those behind it", || publisher.published_seqs() == [3, 4]).await;
+    drained(&log).await;
+    assert_eq!(states(&log), []);
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replay_comes_in_order_and_before_what_is_new() {
     let log = log();
     append(&log, 6, 2);

@@ -7,7 +7,7 @@ use outbox_core::{
     log::{Due, Hold, HoldState, LogError, OrderKey, Stopped, SubscriptionName},
     message::{Message, Seq},
 };
-use sea_orm::{QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{Inner, amount, column, rows::EventRow};
@@ -100,6 +100,9 @@ async fn with_events(
 
 /// Ends holds whose events are not in the log any more: they would be due, or in the way, for ever. Their receipts go with
 /// them: an acknowledgement that is awaited would keep purge from everything behind, and put the hold there again.
+///
+/// It counts as an intervention, which it is, by whoever deleted them: the leader may know their aggregates as stopped, and
+/// its next term begins with what is stored.
 async fn end(log: &Inner, subscription: &SubscriptionName, seqs: &[Seq]) -> Result<(), LogError> {
     tracing::error!(
         %subscription,
@@ -109,8 +112,17 @@ async fn end(log: &Inner, subscription: &SubscriptionName, seqs: &[Seq]) -> Resu
     );
     let seqs = serde_json::to_string(seqs).map_err(LogError::database)?;
     let gone = [("name", Value::from(subscription.as_str())), ("seqs", seqs.into())];
-    log.sessions.execute(log.sql.hold_delete.with(&gone)).await?;
-    log.sessions.execute(log.sql.receipt_delete.with(&gone)).await.map(|_| ())
+    // The row first, as a flush does.
+    let statements =
+        [&log.sql.intervene, &log.sql.hold_delete, &log.sql.receipt_delete].map(|query| query.with(&gone));
+    let ending = async {
+        let transaction = log.sessions.begin().await?;
+        for statement in statements {
+            transaction.execute_raw(statement).await.map_err(LogError::database)?;
+        }
+        transaction.commit().await.map_err(LogError::database)
+    };
+    log.shortly(ending).await
 }
 
 fn held(

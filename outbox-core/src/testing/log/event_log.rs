@@ -244,14 +244,9 @@ impl EventLog for MemoryLog {
         let now = state.now();
         let held: Vec<_> =
             state.stored(name)?.holds.values().filter(|hold| is_due(hold, now)).cloned().collect();
-        Ok(held
-            .into_iter()
-            .filter_map(|hold| {
-                let message = state.held_message(&hold, source)?;
-                Some((hold, message))
-            })
-            .take(limit)
-            .collect())
+        let (found, orphans) = state.with_messages(held.into_iter().take(limit), source);
+        state.end(name, &orphans)?;
+        Ok(found)
     }
 
     async fn stopped(&self, name: &SubscriptionName) -> Result<Vec<Stopped>, LogError> {
@@ -289,17 +284,19 @@ impl EventLog for MemoryLog {
         state.counts.blocked += 1;
         let mut found: BTreeMap<&OrderKey, usize> = aggregates.iter().map(|key| (key, 0)).collect();
         let holds = state.stored(name)?.holds.clone();
-        let mut blocked = Vec::new();
-        for hold in holds.into_values() {
-            if hold.state == HoldState::Blocked
-                && let Some(count) = hold.aggregate.as_ref().and_then(|key| found.get_mut(key))
-                && *count < each
-                && let Some(message) = state.held_message(&hold, source)
-            {
+        let wanted = holds
+            .into_values()
+            .filter(|hold| hold.state == HoldState::Blocked)
+            .filter(|hold| hold.aggregate.as_ref().is_some_and(|key| found.contains_key(key)));
+        let (mut blocked, orphans) = state.with_messages(wanted, source);
+        state.end(name, &orphans)?;
+        blocked.retain(|(hold, _)| {
+            let count = hold.aggregate.as_ref().and_then(|key| found.get_mut(key));
+            count.is_some_and(|count| {
                 *count += 1;
-                blocked.push((hold, message));
-            }
-        }
+                *count <= each
+            })
+        });
         Ok(blocked)
     }
 
@@ -484,6 +481,37 @@ impl State {
             },
         };
         Row { seq, id: row.id, kind }
+    }
+
+    /// The holds with their events, and those whose events somebody deleted by hand.
+    fn with_messages(
+        &self,
+        holds: impl Iterator<Item = Hold>,
+        source: &Arc<str>,
+    ) -> (Vec<(Hold, Message)>, Vec<Seq>) {
+        let (mut found, mut orphans) = (Vec::new(), Vec::new());
+        for hold in holds {
+            match self.held_message(&hold, source) {
+                Some(message) => found.push((hold, message)),
+                None => orphans.push(hold.seq),
+            }
+        }
+        (found, orphans)
+    }
+
+    /// Gives holds up whose events are gone. An intervention: the leader may know their aggregates as stopped.
+    fn end(&mut self, name: &SubscriptionName, orphans: &[Seq]) -> Result<(), LogError> {
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let stored = self.stored(name)?;
+        for seq in orphans {
+            stored.holds.remove(seq);
+            stored.receipts.remove(seq);
+        }
+        stored.progress.interventions += 1;
+        self.committed();
+        Ok(())
     }
 
     fn held_message(&self, hold: &Hold, source: &Arc<str>) -> Option<Message> {

@@ -66,6 +66,8 @@ pub(super) struct Sql {
     pub(super) take: Query,
     /// Prolongs the lease. Subscription by key.
     pub(super) renew: Query,
+    /// Counts an intervention and locks the row, as operators do. Subscription by key.
+    pub(super) intervene: Query,
     /// How often an operator has intervened, asked by the leader. A statement of its own, because MySQL's `UPDATE` returns
     /// no rows. Subscription by key.
     pub(super) interventions: Query,

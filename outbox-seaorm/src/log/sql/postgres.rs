@@ -174,6 +174,7 @@ pub(super) fn sql() -> Sql {
             "UPDATE {subscription} SET lease_until = clock_timestamp() + :lease * interval '1 microsecond'
              WHERE name = :name AND owner = :owner",
         ),
+        intervene: query("UPDATE {subscription} SET interventions = interventions + 1 WHERE name = :name"),
         interventions: query("SELECT interventions FROM {subscription} WHERE name = :name AND owner = :owner"),
         release: query(
             "UPDATE {subscription} SET owner = NULL, lease_until = clock_timestamp()

@@ -185,6 +185,7 @@ pub(super) fn sql() -> Sql {
              SET lease_until = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', printf('+%.6f seconds', :lease / 1e6))
              WHERE name = :name AND owner = :owner",
         ),
+        intervene: query("UPDATE {subscription} SET interventions = interventions + 1 WHERE name = :name"),
         interventions: query("SELECT interventions FROM {subscription} WHERE name = :name AND owner = :owner"),
         release: query(
             "UPDATE {subscription} SET owner = NULL, lease_until = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')
