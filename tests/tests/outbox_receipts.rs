@@ -43,7 +43,8 @@ async fn dispatched(
         .iter()
         .map(|seq| Receipt { seq: *seq, broker_id: Some(format!("m-{seq}")), ack_within: Some(HOUR) })
         .collect();
-    let flush = Flush { previous_flush_no: flush_no, receipts, ..Flush::default() };
+    let position = seqs.iter().copied().max().unwrap_or_default();
+    let flush = Flush { position, previous_flush_no: flush_no, receipts, ..Flush::default() };
     assert_eq!(log.flush(name, leader, &flush).await?, Flushed::Stored);
     Ok(())
 }
@@ -159,5 +160,16 @@ on_each_database!(an_operator_resends_what_is_overdue_and_not_on_hold, async |te
         audited.iter().map(|row| (row.action.as_str(), row.target.as_str())).collect::<Vec<_>>(),
         [("resend", "sqs/3-3 (1 events)")]
     );
+    Ok(())
+});
+
+on_each_database!(what_is_not_settled_is_not_sent_again_beside_its_order, async |test| {
+    let (db, log, name) = (&test.db, SeaOrmLog::new(test.db.clone()), subscription("sqs"));
+    store(db, 3).await?;
+    let (leader, _) = lead(&log, &name).await?;
+    dispatched(&log, &name, leader, 0, &[1, 2, 3]).await?;
+    run(db, "UPDATE outbox_subscription SET position = 2, holes = '1'", []).await?;
+    let operator = Outbox::new(db.clone()).acting_as("ada", "the consumer was away")?;
+    assert_eq!(operator.resend(&Awaited::all().of("sqs")).await?, Resent { seqs: vec![2], on_hold: 0 });
     Ok(())
 });

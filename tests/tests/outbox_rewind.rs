@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use outbox_core::{
-    log::{Acquired, AfterRetention, EventLog as _, Flush, Flushed, LogError, Owner, PurgeRequest},
+    log::{Acquired, AfterRetention, EventLog as _, Flush, Flushed, LogError, Owner, PurgeRequest, Receipt},
     message::Seq,
 };
 use outbox_seaorm::{
     Outbox, SeaOrmLog,
     outbox::{Operator, OutboxError, RewindTo},
-    tables::{audit, event, hold, subscription as row},
+    tables::{audit, event, hold, receipt, subscription as row},
 };
 use outbox_tests::{
     Kind, TestDb,
@@ -75,6 +75,50 @@ on_each_database!(a_rewind_to_a_seq_keeps_what_was_not_settled_and_fences_the_le
     log.release(&subscription("sqs"), owner).await?;
     let mut reader = Reader::lead(log, "sqs").await?;
     assert_eq!(reader.settle().await?, [2, 4, 5, 6]);
+    Ok(())
+});
+
+on_each_database!(what_is_read_again_is_not_sent_again_beside_it, async |test| {
+    let (log, owner) = read_up_to_six(&test, "").await?;
+    let name = subscription("sqs");
+    let ack_within = Some(std::time::Duration::from_secs(3_600));
+    let receipt = |seq| Receipt { seq, broker_id: Some("m".into()), ack_within };
+    let published = |previous_flush_no, seqs: &[Seq]| Flush {
+        previous_flush_no,
+        receipts: seqs.iter().map(|seq| receipt(*seq)).collect(),
+        ..Flush::default()
+    };
+    let at_six = Flush { position: 6, anchor: Some(id_of(&test, 6).await), ..published(1, &[2, 3, 4, 5, 6]) };
+    assert_eq!(log.flush(&name, owner, &at_six).await?, Flushed::Stored);
+    let outbox = Outbox::new(test.db.clone());
+    for seq in [3, 6] {
+        outbox.acknowledge("sqs", seq, id_of(&test, seq).await).await?;
+    }
+    let past = Utc::now() - TimeDelta::minutes(1);
+    run(&test.db, "UPDATE outbox_receipt SET ack_due_at = ? WHERE ack_due_at IS NOT NULL", [past.into()])
+        .await?;
+
+    ada(&test).rewind("sqs", RewindTo::After(3)).await?;
+    let receipts = receipt::Entity::find().order_by_asc(receipt::Column::Seq).all(&test.db).await?;
+    assert_eq!(
+        receipts
+            .iter()
+            .map(|row| (row.seq, row.ack_due_at.is_some(), row.acknowledged_at.is_some()))
+            .collect::<Vec<_>>(),
+        [(2, true, false), (3, false, true), (4, false, false), (5, false, false), (6, false, false)],
+        "those up to the place are as they were"
+    );
+    assert_eq!(log.resend_unacknowledged(&name, LEASE, 10).await?, 1, "the second only");
+    assert_eq!(
+        hold::Entity::find().all(&test.db).await?.iter().map(|hold| hold.seq).collect::<Vec<_>>(),
+        [2]
+    );
+
+    // Published again, each is awaited for itself, also where the delivery before was acknowledged.
+    let again = Flush { position: 6, anchor: Some(id_of(&test, 6).await), ..published(3, &[4, 5, 6]) };
+    assert_eq!(log.flush(&name, owner, &again).await?, Flushed::Stored);
+    let awaited = outbox.unacknowledged(&outbox_seaorm::outbox::Awaited::all()).await?;
+    assert_eq!(awaited.len(), 4);
     Ok(())
 });
 

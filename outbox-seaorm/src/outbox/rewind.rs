@@ -17,7 +17,7 @@ use super::{
 use crate::{
     SeaOrmLog,
     tables::{
-        hold,
+        hold, receipt,
         subscription::{Column, Entity},
     },
 };
@@ -54,7 +54,8 @@ impl Operator {
     /// stored position is not in the log any more: after a truncation or a restore, this is the way on.
     ///
     /// What was not settled up to that place stays so. Events on hold up to it stay on hold; **holds behind it end, dead
-    /// letters too**, since their events are read again: they are tried as new ones, in their order, and none twice.
+    /// letters too**, since their events are read again: they are tried as new ones, in their order, and none twice. For the
+    /// same reason no acknowledgement of an event behind it is awaited until it is published again, and then anew.
     ///
     /// A subscription cannot be moved forward, since that would skip events. To a time, and wherever the stored position
     /// is not to be trusted, this reads the log once.
@@ -104,6 +105,8 @@ impl Work for Rewind<'_> {
             .filter(Column::Name.eq(subscription))
             .exec(txn)
             .await?;
+        // Before the holds: a resend that is under way has the receipts, and its holds are seen once it has ended.
+        await_what_is_published_anew(txn, subscription, position).await?;
         let ended = hold::Entity::delete_many()
             .filter(hold::Column::Subscription.eq(subscription))
             .filter(hold::Column::Seq.gt(position))
@@ -116,4 +119,25 @@ impl Work for Rewind<'_> {
             answer,
         })
     }
+}
+
+/// What was delivered from behind the position is no longer awaited, nor sent again beside the reading: each delivery that
+/// comes is awaited for itself.
+async fn await_what_is_published_anew(
+    txn: &DatabaseTransaction,
+    subscription: &str,
+    position: Seq,
+) -> Result<(), OutboxError> {
+    use receipt::Column::{AckDueAt, AcknowledgedAt, Seq as Number, Subscription};
+
+    let never = || Expr::value(Option::<DateTimeUtc>::None);
+    receipt::Entity::update_many()
+        .col_expr(AckDueAt, never())
+        .col_expr(AcknowledgedAt, never())
+        .filter(Subscription.eq(subscription))
+        .filter(Number.gt(position))
+        .filter(AckDueAt.is_not_null().or(AcknowledgedAt.is_not_null()))
+        .exec(txn)
+        .await?;
+    Ok(())
 }

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use outbox_core::{log::HoldState, message::Seq};
+use outbox_core::{
+    log::HoldState,
+    message::Seq,
+    progress::{RangesError, SeqRanges},
+};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -20,7 +24,7 @@ use crate::{
         floor::lock_floor,
         operator::{Work, intervene},
     },
-    tables::{hold, receipt},
+    tables::{hold, receipt, subscription},
 };
 
 /// Rows in one statement: far below every database's limit of parameters.
@@ -38,7 +42,8 @@ pub struct Resent {
 impl Operator {
     /// Lets a subscription publish once more what its consumers have not acknowledged: the same messages, beside the order
     /// of their aggregates, at once. Consumers with an inbox drop those that they have processed; what was only the
-    /// acknowledgement lost is then acknowledged. Their time begins anew when they are published.
+    /// acknowledgement lost is then acknowledged. Their time begins anew when they are published. What is yet to be read,
+    /// or is in flight, is left out: it is published anyway.
     ///
     /// `which` bounds how many at once, and must be of one subscription.
     ///
@@ -64,7 +69,12 @@ impl Work for Resending<'_> {
         // In this order, as every change does: purge takes nothing of it, then a leader changes nothing of it.
         lock_floor(txn).await?;
         intervene(txn, name).await?;
-        let seqs = awaited(txn, which).await?;
+        let read = settled(txn, name).await?;
+        let seqs: BTreeSet<Seq> = awaited(txn, which, read.position)
+            .await?
+            .into_iter()
+            .filter(|seq| !read.holes.contains(*seq))
+            .collect();
         let held = held(txn, name, &seqs).await?;
         let resent: Vec<Seq> = seqs.iter().copied().filter(|seq| !held.contains(seq)).collect();
         for rows in resent.chunks(ROWS_PER_STATEMENT) {
@@ -79,13 +89,34 @@ impl Work for Resending<'_> {
     }
 }
 
+/// What a subscription is done with, on hold or not: up to the position, but for the holes.
+struct Settled {
+    position: Seq,
+    holes: SeqRanges,
+}
+
+async fn settled(txn: &DatabaseTransaction, name: &str) -> Result<Settled, OutboxError> {
+    let row = subscription::Entity::find_by_id(name).one(txn).await?;
+    let row = row.expect("its row is locked, so it is there");
+    let corrupt = |error: RangesError| OutboxError::Corrupt {
+        subscription: name.to_owned(),
+        reason: error.to_string(),
+    };
+    Ok(Settled { position: row.position, holes: row.holes.parse().map_err(corrupt)? })
+}
+
 /// The longest overdue first, then in order of seq.
-async fn awaited(txn: &DatabaseTransaction, which: &Awaited) -> Result<BTreeSet<Seq>, OutboxError> {
+async fn awaited(
+    txn: &DatabaseTransaction,
+    which: &Awaited,
+    position: Seq,
+) -> Result<BTreeSet<Seq>, OutboxError> {
     let now = clock::read(txn).await?;
     let seqs: Vec<Seq> = receipt::Entity::find()
         .select_only()
         .column(receipt::Column::Seq)
         .filter(which.condition(now))
+        .filter(receipt::Column::Seq.lte(position))
         .order_by_asc(receipt::Column::AckDueAt)
         .order_by_asc(receipt::Column::Seq)
         .limit(which.limit())
