@@ -11,6 +11,7 @@
 //! | [`progress`] | position, anchor and holes: what a subscription has read and settled, as pure code |
 //! | [`retry`] | when to try again, as pure code |
 //! | [`relay`] | reads the log, publishes, settles, flushes |
+//! | [`settings`] | how durations are written in a configuration, and the error of a value out of range |
 //! | [`source`] | where a consumer receives from |
 //! | [`consumer`] | runs handlers, each message once per inbox |
 //! | [`telemetry`] | what relay and consumer tell of themselves: metrics, spans, logs |
@@ -35,7 +36,7 @@ pub mod progress;
 pub mod publisher;
 pub mod relay;
 pub mod retry;
-mod settings;
+pub mod settings;
 pub mod source;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -1,8 +1,27 @@
 //! Durations in a configuration: `"250ms"`, `"30s"`, `"5m"`, `"1h"`, `"7d"`, or a number of seconds.
+//!
+//! For settings of your own beside those of this crate:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use outbox_core::settings::duration_text;
+//!
+//! #[derive(serde::Serialize, serde::Deserialize)]
+//! struct Settings {
+//!     #[serde(with = "duration_text")]
+//!     timeout: Duration,
+//! }
+//!
+//! let settings: Settings = serde_json::from_str(r#"{ "timeout": "1.5m" }"#)?;
+//! assert_eq!(settings.timeout, Duration::from_secs(90));
+//! assert_eq!(serde_json::to_string(&settings)?, r#"{"timeout":"90s"}"#);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use std::{fmt, time::Duration};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serializer, de};
 
 const UNITS: [(&str, f64); 5] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
 
@@ -14,7 +33,36 @@ fn parse(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number * seconds).ok()
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+/// In the largest unit that says it in whole numbers; below a millisecond, as a number of seconds.
+fn written(duration: Duration) -> Option<String> {
+    const MILLISECONDS: [(&str, u128); 5] =
+        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    let milliseconds = duration.as_millis();
+    let is_whole = duration.subsec_nanos().is_multiple_of(1_000_000);
+    let fits = |unit: u128| is_whole && milliseconds >= unit && milliseconds.is_multiple_of(unit);
+    if duration.is_zero() {
+        return Some("0s".to_owned());
+    }
+    let (name, unit) = MILLISECONDS.into_iter().find(|(_, unit)| fits(*unit))?;
+    Some(format!("{}{name}", milliseconds / unit))
+}
+
+/// Writes a duration as it is read.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    match written(*duration) {
+        Some(text) => serializer.serialize_str(&text),
+        None => serializer.serialize_f64(duration.as_secs_f64()),
+    }
+}
+
+/// Reads a duration from a text with a unit or from a number of seconds.
+///
+/// # Errors
+/// Where it is neither, with what was expected.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_any(DurationText)
 }
 
@@ -67,6 +115,26 @@ impl de::Visitor<'_> for DurationText {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_what_it_was() {
+        let table = [
+            (Duration::ZERO, Some("0s")),
+            (Duration::from_millis(250), Some("250ms")),
+            (Duration::from_millis(1_500), Some("1500ms")),
+            (Duration::from_secs(90), Some("90s")),
+            (Duration::from_secs(120), Some("2m")),
+            (Duration::from_secs(172_800), Some("2d")),
+            (Duration::from_micros(1_500), None),
+        ];
+        for (duration, expected) in table {
+            let text = written(duration);
+            assert_eq!(text.as_deref(), expected);
+            if let Some(text) = text {
+                assert_eq!(parse(&text), Some(duration), "{text}");
+            }
+        }
+    }
 
     #[test]
     fn durations_are_written_as_people_write_them() {

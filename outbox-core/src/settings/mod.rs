@@ -1,6 +1,6 @@
 //! What settings have in common: how durations are written, and an error that names the field.
 
-pub(crate) mod duration_text;
+pub mod duration_text;
 
 /// A setting that is out of range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

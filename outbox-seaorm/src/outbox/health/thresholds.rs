@@ -33,6 +33,10 @@ impl<T: PartialOrd + Copy> Limit<T> {
         Self { warning: None, unhealthy: None }
     }
 
+    fn map<U>(self, to: impl Fn(T) -> U) -> Limit<U> {
+        Limit { warning: self.warning.map(&to), unhealthy: self.unhealthy.map(to) }
+    }
+
     /// What a value is, with the threshold that it has reached.
     pub(super) fn reached(&self, found: T) -> Option<(Level, T)> {
         let unhealthy = self.unhealthy.filter(|limit| found >= *limit).map(|limit| (Level::Unhealthy, limit));
@@ -44,20 +48,25 @@ impl<T: PartialOrd + Copy> Limit<T> {
 /// The thresholds of [`Outbox::health`](crate::Outbox::health). Each is for one subscription. Too low, people stop looking at
 /// warnings; too high, events are late for longer before anybody knows.
 ///
-/// In a configuration, durations are `{ "secs": 60, "nanos": 0 }`.
+/// In a configuration, durations are written as in `RelayConfig`: `{ "lag": { "warning": "30s", "unhealthy": "5m" } }`. What is
+/// left out there is its default, but for the other half of a limit that is given: left out, it means never.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
     /// Age of the oldest event that is neither published nor on hold. Default: a warning from 1 minute, unhealthy from 15.
+    #[serde(with = "durations")]
     pub lag: Limit<Duration>,
     /// Dead letters. Default: a warning from 1, unhealthy from 1,000.
     pub dead_letters: Limit<u64>,
     /// For how long the broker is away. Default: a warning from 30 seconds, unhealthy from 10 minutes.
+    #[serde(with = "durations")]
     pub broker_down: Limit<Duration>,
     /// For how long nobody leads, pauses not counted. Default: a warning from 1 minute, unhealthy from 5: more than a lease
     /// and a restart.
+    #[serde(with = "durations")]
     pub no_leader: Limit<Duration>,
     /// For how long it is paused. Default: a warning from 1 hour, never unhealthy: somebody wanted it so.
+    #[serde(with = "durations")]
     pub paused: Limit<Duration>,
     /// Ranges of numbers that are not settled. Default: a warning from 10,000, unhealthy from 90,000: at 100,000 ranges
     /// without rows the relay stops reading.
@@ -88,5 +97,53 @@ impl Default for Thresholds {
             unrouted_topic: Some(Level::Warning),
             publisher: Some(Level::Unhealthy),
         }
+    }
+}
+
+/// Limits of durations, written as all durations in a configuration are.
+mod durations {
+    use std::time::Duration;
+
+    use outbox_core::settings::duration_text;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Limit;
+
+    #[derive(Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+    struct Text(#[serde(with = "duration_text")] Duration);
+
+    pub(super) fn serialize<S: Serializer>(
+        limit: &Limit<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        limit.map(Text).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Limit<Duration>, D::Error> {
+        Ok(Limit::<Text>::deserialize(deserializer)?.map(|Text(duration)| duration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_write_them() {
+        let text = r#"{ "lag": { "warning": "30s", "unhealthy": "5m" }, "paused": { "warning": 90 } }"#;
+        let read: Thresholds = serde_json::from_str(text).expect("thresholds");
+        let expected = Thresholds {
+            lag: Limit::new(Duration::from_secs(30), Duration::from_secs(300)),
+            paused: Limit::warning(Duration::from_secs(90)),
+            ..Thresholds::default()
+        };
+        assert_eq!(read, expected);
+        let written = serde_json::to_value(&read).expect("JSON");
+        assert_eq!(written["lag"], serde_json::json!({ "warning": "30s", "unhealthy": "5m" }));
+        assert_eq!(serde_json::from_value::<Thresholds>(written).expect("the same"), read);
+        let error = serde_json::from_str::<Thresholds>(r#"{ "lag": { "warning": "soon" } }"#);
+        assert!(error.expect_err("no duration").to_string().contains("\"30s\""));
     }
 }
