@@ -6,16 +6,18 @@ use std::{
     time::Duration,
 };
 
+use outbox_core::log::{EventLog as _, Flush, Flushed, RowKind};
 use outbox_seaorm::{
-    CaptureError, Record as _, Tx,
+    CaptureError, Record as _, SeaOrmLog, Tx,
     context::Context,
-    event::{EventKind, OutboxEvent},
+    event::{EventKind, NewEvent, OutboxEvent},
     message::names,
     prelude::Serialize,
 };
 use outbox_tests::{
     Kind, TestDb,
     database::until,
+    events::{lead, read, seqs, subscription},
     on_each_database,
     shop::{
         self,
@@ -262,6 +264,38 @@ on_each_database!(the_context_and_the_envelope_land_in_the_row, async |test| {
     assert_eq!(headers(1).get(names::TENANT).map(String::as_str), Some("north"));
     assert_eq!((log[0].deliver_at, log[1].deliver_at), (None, Some(at)));
     assert_eq!(log[2].headers, None, "outside of the scope");
+    Ok(())
+});
+
+on_each_database!(an_event_for_after_2038_is_stored_with_its_time_and_read_as_scheduled, async |test| {
+    shop::create_tables(&test.db).await?;
+    let order = order::ActiveModel::placed();
+    let id = *order.id.as_ref();
+    let years = Duration::from_secs(20 * 365 * 86_400);
+    let before = chrono::Utc::now();
+    order.raise(noted(id, "later").deliver_after(years)).insert(&test.db).await?;
+    let stored = shop::log(&test.db).await?[1].deliver_at.expect("a time");
+    let after = stored - chrono::TimeDelta::from_std(years)? - before;
+    assert!((0..600).contains(&after.num_seconds()), "it is stored as {stored}");
+
+    let log = SeaOrmLog::new(test.db.clone());
+    let page = read(&log, 0, &seqs(""), 10).await?;
+    let Some(RowKind::Event { scheduled_for, .. }) = page.rows.get(1).map(|row| &row.kind) else {
+        anyhow::bail!("expected an event, found {page:?}")
+    };
+    assert_eq!(*scheduled_for, Some(stored));
+    Ok(())
+});
+
+on_each_database!(what_happened_after_2038_is_stored_with_its_time, async |test| {
+    let log = SeaOrmLog::new(test.db.clone());
+    let name = subscription("sqs");
+    let (leader, _) = lead(&log, &name).await?;
+    let occurred_at = chrono::DateTime::parse_from_rfc3339("2071-01-02T03:04:05.123456Z")?.to_utc();
+    let event = NewEvent { occurred_at, ..NewEvent::of(&noted(Uuid::nil(), "far"))? };
+    let flush = Flush { captured: vec![event], ..Flush::default() };
+    assert_eq!(log.flush(&name, leader, &flush).await?, Flushed::Stored);
+    assert_eq!(shop::log(&test.db).await?[0].occurred_at, occurred_at);
     Ok(())
 });
 

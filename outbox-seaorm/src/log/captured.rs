@@ -29,7 +29,6 @@ pub(super) async fn store(connection: &impl ConnectionTrait, events: &[NewEvent]
 
 fn made_storable(event: &NewEvent, backend: DbBackend) -> NewEvent {
     let is_mysql = backend == DbBackend::MySql;
-    let moment = if is_mysql { storable::mysql_moment } else { storable::moment };
     NewEvent {
         id: event.id,
         event_type: storable::name(&event.event_type),
@@ -39,8 +38,8 @@ fn made_storable(event: &NewEvent, backend: DbBackend) -> NewEvent {
         aggregate_id: event.aggregate_id.as_deref().map(storable::name),
         payload: storable::text(&event.payload),
         headers: if is_mysql { within(&event.headers, MYSQL_HEADERS) } else { event.headers.clone() },
-        deliver_at: event.deliver_at.map(moment),
-        occurred_at: moment(event.occurred_at),
+        deliver_at: event.deliver_at.map(storable::moment),
+        occurred_at: storable::moment(event.occurred_at),
     }
 }
 

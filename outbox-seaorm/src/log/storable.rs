@@ -47,14 +47,6 @@ pub(super) fn moment(moment: DateTime<Utc>) -> DateTime<Utc> {
     moment.clamp(FIRST, LAST)
 }
 
-/// A moment as a parameter of SeaORM's on MySQL and MariaDB: it goes as a TIMESTAMP whatever the column is, and MariaDB makes
-/// a NULL of one that has no place there.
-pub(super) fn mysql_moment(moment: DateTime<Utc>) -> DateTime<Utc> {
-    const FIRST: DateTime<Utc> = day(1970, 1, 2);
-    const LAST: DateTime<Utc> = day(2038, 1, 18);
-    moment.clamp(FIRST, LAST)
-}
-
 const fn day(year: i32, month: u32, day: u32) -> DateTime<Utc> {
     let day = NaiveDate::from_ymd_opt(year, month, day).expect("the days above are in the calendar");
     day.and_time(NaiveTime::MIN).and_utc()
