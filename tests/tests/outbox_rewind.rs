@@ -16,7 +16,10 @@ use outbox_tests::{
     on_each_database,
     reader::Reader,
 };
-use sea_orm::{ActiveModelTrait as _, EntityTrait as _, QueryOrder as _, TransactionTrait as _};
+use sea_orm::{
+    ActiveModelTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as _, QueryOrder as _, Statement,
+    TransactionTrait as _,
+};
 
 fn ada(test: &TestDb) -> Operator {
     Outbox::new(test.db.clone()).acting_as("ada", "the broker lost its disk").expect("a name and a reason")
@@ -230,3 +233,30 @@ on_each_database!(a_rewind_waits_for_whoever_has_the_floor, async |test| {
     assert!(matches!(error, OutboxError::Purged { found: 1, floor: 2 }), "found {error}");
     Ok(())
 });
+
+#[tokio::test]
+async fn a_rewind_has_the_time_that_a_pass_over_the_log_takes() {
+    TestDb::run(Kind::Postgres, async |test| {
+        read_up_to_six(&test, "").await?;
+        // Of the transaction in which the position is moved back, as the server sees it.
+        test.db
+            .execute_unprepared(
+                "CREATE TABLE seen (statement text, lock text);
+                 CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     INSERT INTO seen
+                     VALUES (current_setting('statement_timeout'), current_setting('lock_timeout'));
+                     RETURN NEW;
+                 END $$;
+                 CREATE TRIGGER see AFTER UPDATE OF position ON outbox_subscription
+                     FOR EACH ROW EXECUTE FUNCTION see();",
+            )
+            .await?;
+        ada(&test).rewind("sqs", RewindTo::Time(Utc::now() - TimeDelta::hours(1))).await?;
+        let ask = Statement::from_string(DbBackend::Postgres, "SELECT statement, lock FROM seen");
+        let seen = test.db.query_one_raw(ask).await?.expect("it was moved");
+        let seen: (String, String) = (seen.try_get_by(0)?, seen.try_get_by(1)?);
+        assert_eq!(seen, ("10min".to_owned(), "30s".to_owned()));
+        Ok(())
+    })
+    .await;
+}

@@ -1,5 +1,7 @@
 //! Where a subscription goes on that is moved back: what a rewind has to know of the log.
 
+use std::time::Duration;
+
 use outbox_core::{
     log::{LogError, StoredProgress, SubscriptionName},
     message::Seq,
@@ -17,6 +19,9 @@ use super::{
 };
 use crate::{outbox::RewindTo, tables::event};
 
+/// How long a rewind waits for a lock: a chunk of purge may have the floor.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+
 /// A subscription's stored progress, and what it is worth.
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -27,9 +32,12 @@ pub(crate) struct Known {
 }
 
 impl SeaOrmLog {
-    /// The purge floor, locked to the end of the transaction.
+    /// The purge floor, locked to the end of the transaction, which from here on may take as long as a pass over the log.
     pub(crate) async fn lock_floor(&self, txn: &DatabaseTransaction) -> Result<Seq, LogError> {
-        start::lock_floor(self.inner()?, txn).await
+        let log = self.inner()?;
+        let sessions = &log.sessions;
+        sessions.be_patient(txn, sessions.limits().patience.longest(), LOCK_PATIENCE).await?;
+        start::lock_floor(log, txn).await
     }
 
     /// What is stored of a subscription, and whether its position is in the log.

@@ -128,11 +128,33 @@ impl Sessions {
     /// The same, for statements that the server may take longer for than for others.
     pub(super) async fn begin_long(&self, bound: Duration) -> Result<DatabaseTransaction, LogError> {
         let transaction = self.begin().await?;
-        if self.users.get_database_backend() == DbBackend::Postgres {
-            let set = format!("SET LOCAL statement_timeout = '{}ms'", bound.as_millis());
-            transaction.execute_unprepared(&set).await.map_err(LogError::database)?;
-        }
+        self.set_local(&transaction, "statement_timeout", bound).await?;
         Ok(transaction)
+    }
+
+    /// Lets what follows in a transaction of this pool take longer than others, and wait longer for locks. MySQL ends no
+    /// statement, and how long it waits for a lock is a setting of its sessions, which a transaction does not give back.
+    pub(super) async fn be_patient(
+        &self,
+        transaction: &DatabaseTransaction,
+        statement: Duration,
+        lock: Duration,
+    ) -> Result<(), LogError> {
+        self.set_local(transaction, "statement_timeout", statement).await?;
+        self.set_local(transaction, "lock_timeout", lock).await
+    }
+
+    async fn set_local(
+        &self,
+        transaction: &DatabaseTransaction,
+        setting: &str,
+        bound: Duration,
+    ) -> Result<(), LogError> {
+        if self.users.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        let set = format!("SET LOCAL {setting} = '{}ms'", bound.as_millis());
+        transaction.execute_unprepared(&set).await.map(drop).map_err(LogError::database)
     }
 
     pub(super) fn doubt(&self) -> Arc<Doubt> {
