@@ -110,7 +110,9 @@ impl Findings {
             }
             (SubscriptionState::Running, Leadership::Led { .. }) => {}
         }
-        if let Some(lag) = of.oldest_pending {
+        // What waits while it is paused waits because somebody wanted it so.
+        let lag = of.oldest_pending.filter(|_| of.state != SubscriptionState::Paused);
+        if let Some(lag) = lag {
             self.measure(Code::Lag, Some(name), lag, &thresholds.lag, || {
                 format!(
                     "the oldest event that subscription `{name}` has to publish waits for {}, with at most {} events behind \
@@ -256,6 +258,7 @@ mod tests {
         let paused = |since| SubscriptionStatus {
             state: SubscriptionState::Paused,
             state_since: since,
+            oldest_pending: Some(Duration::from_secs(2 * 86_400)),
             ..unled(ago(9_999))
         };
         let lag =
