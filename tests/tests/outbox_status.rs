@@ -125,7 +125,8 @@ on_each_database!(an_outbox_without_trouble_is_healthy_and_trouble_is_named, asy
 
     let long_ago = outbox.status().await?.at - TimeDelta::hours(2);
     run(db, "UPDATE outbox_event SET created_at = ?", [long_ago.into()]).await?;
-    run(db, "UPDATE outbox_subscription SET lease_until = ?", [long_ago.into()]).await?;
+    let times = [long_ago.into(), long_ago.into()];
+    run(db, "UPDATE outbox_subscription SET lease_until = ?, state_since = ?", times).await?;
     run(db, "INSERT INTO outbox_hold (subscription, seq, state) VALUES ('sqs', 1, 'dead')", []).await?;
     let report =
         PublisherReport { subscription: "sqs".into(), health: PublisherHealth::unhealthy("no queue") };
@@ -142,5 +143,31 @@ on_each_database!(an_outbox_without_trouble_is_healthy_and_trouble_is_named, asy
         ]
     );
     assert!(health.reasons.iter().all(|reason| reason.subscription.as_deref() == Some("sqs")));
+    Ok(())
+});
+
+on_each_database!(the_time_without_a_leader_does_not_count_a_pause_that_has_ended, async |test| {
+    let (db, log) = (&test.db, SeaOrmLog::new(test.db.clone()));
+    let outbox = Outbox::new(db.clone());
+    let name = subscription("sqs");
+    let (leader, _) = lead(&log, &name).await?;
+    log.release(&name, leader).await?;
+    let operator = outbox.acting_as("ada", "the broker is being mended")?;
+    assert!(operator.pause("sqs").await?);
+    let at = outbox.status().await?.at;
+    let long_ago = at - TimeDelta::days(2);
+    run(db, "UPDATE outbox_subscription SET lease_until = ?", [long_ago.into()]).await?;
+    assert!(operator.resume("sqs").await?);
+
+    let health = outbox.health(&Thresholds::default(), &[]).await?;
+    assert_eq!((health.level, health.reasons), (Level::Healthy, vec![]));
+    let status = outbox.status().await?;
+    let Leadership::Unled { since, .. } = &status.subscriptions[0].leadership else {
+        anyhow::bail!("nobody leads it: {status:?}")
+    };
+    assert!((*since - at).abs() < TimeDelta::minutes(5), "since the resume: {since}");
+    run(db, "UPDATE outbox_subscription SET state_since = ?", [long_ago.into()]).await?;
+    let health = outbox.health(&Thresholds::default(), &[]).await?;
+    assert_eq!(health.level, Level::Unhealthy, "nobody came after the resume: {health:?}");
     Ok(())
 });

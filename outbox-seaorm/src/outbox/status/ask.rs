@@ -105,7 +105,8 @@ async fn held(db: &DatabaseConnection) -> Result<HashMap<String, Held>, OutboxEr
 }
 
 /// Which acknowledgements each subscription waits for. Asked name by name within one statement, because the index begins
-/// with the name and most receipts are acknowledged.
+/// with the name and most receipts are acknowledged. The lowest is one of `seq + 0`: of `seq`, a planner may walk the key and
+/// pass by all of those.
 async fn awaited(
     db: &DatabaseConnection,
     now: DateTime<Utc>,
@@ -123,7 +124,7 @@ async fn awaited(
     let overdue =
         of_subscription().expr(Expr::col(Number).count()).and_where(Expr::col(AckDueAt).lte(now)).to_owned();
     let lowest = of_subscription()
-        .expr(Expr::col(Number).min())
+        .expr(Expr::col(Number).add(0).min())
         .and_where(Expr::col(AckDueAt).is_not_null())
         .to_owned();
     let ask = Query::select()
@@ -195,7 +196,8 @@ impl Asked {
             Some(lease_ends_in) => Leadership::Led { by: row.leader.clone(), lease_ends_in },
             None => Leadership::Unled {
                 last: row.leader.clone(),
-                since: row.lease_until.unwrap_or(row.state_since),
+                // A lease may have ended before a pause, which nobody led by wish.
+                since: row.lease_until.map_or(row.state_since, |until| Ord::max(until, row.state_since)),
             },
         }
     }

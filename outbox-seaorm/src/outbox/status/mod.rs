@@ -94,7 +94,8 @@ pub enum Leadership {
     Unled {
         /// Which process did last.
         last: Option<String>,
-        /// Since when: the end of the last lease, or when the subscription was begun.
+        /// Since when: the end of the last lease, or when the subscription was begun or came into its state, where that
+        /// was later. A pause that has ended does not count.
         since: DateTime<Utc>,
     },
 }
