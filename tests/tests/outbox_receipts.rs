@@ -139,6 +139,10 @@ on_each_database!(an_operator_resends_what_is_overdue_and_not_on_hold, async |te
     let operator = Outbox::new(db.clone()).acting_as("ada", "the consumer was away")?;
     let nobody = operator.resend(&Awaited::overdue()).await;
     assert!(matches!(nobody, Err(OutboxError::WithoutSubscription)), "{nobody:?}");
+    let many = Awaited::overdue().of("sqs").seqs(1..=10_001);
+    let refused = operator.resend(&many).await.expect_err("more than a statement takes");
+    assert!(matches!(refused, OutboxError::TooManySeqs { at_most: 10_000, found: 10_001 }), "{refused:?}");
+    assert_eq!(Outbox::new(db.clone()).unacknowledged(&many.seqs(1..=10_000)).await?.len(), 2);
 
     let overdue = Awaited::overdue().of("sqs");
     let resent = tokio::spawn({

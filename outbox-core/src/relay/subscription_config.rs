@@ -145,7 +145,10 @@ mod tests {
             (r#"{"retry_for": {"order.paid": "sometimes"}}"#, "unknown variant `sometimes`"),
             (r#"{"on_dead": "wait"}"#, "unknown variant `wait`, expected `skip` or `block`"),
             (r#"{"ordering": "partial"}"#, "unknown variant `partial`"),
-            (r#"{"dead_letter_topic": ""}"#, "`dead_letter_topic` must be a topic of 1 to 255 bytes, found an empty text"),
+            (
+                r#"{"dead_letter_topic": ""}"#,
+                "`dead_letter_topic` must be a topic of 1 to 255 bytes, found an empty text",
+            ),
             (r#"{"await_ack": "1ms"}"#, "`await_ack` must be at least 100ms, found 1ms"),
             (
                 r#"{"resend_unacknowledged": true}"#,

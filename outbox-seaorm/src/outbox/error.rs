@@ -89,6 +89,14 @@ pub enum OutboxError {
     /// A change of one subscription names none.
     #[error("expected the name of one subscription, found none: say `.of(name)`")]
     WithoutSubscription,
+    /// A question names more events than one statement can.
+    #[error("expected up to {at_most} seqs at once, found {found}: ask for them in parts")]
+    TooManySeqs {
+        /// The most at once.
+        at_most: usize,
+        /// How many there were.
+        found: usize,
+    },
     /// A replay is meant for a subscription whose topics nobody knows yet.
     #[error(
         "expected a subscription that a relay has led, found that nobody has led `{subscription}` yet: which topics it \

@@ -4,13 +4,16 @@ use chrono::{DateTime, Utc};
 use outbox_core::message::Seq;
 use sea_orm::{ColumnTrait as _, Condition};
 
-use crate::tables::receipt::Column;
+use crate::{outbox::OutboxError, tables::receipt::Column};
 
 /// The most that one question gives, unless it says otherwise.
 const LIMIT: u64 = 100;
 
 /// The most that one question can give: each is looked up in the log by its number.
 const MAX_LIMIT: u64 = 10_000;
+
+/// The most events that one question can name: each is a parameter, of which SQLite takes 32,766.
+const MAX_SEQS: usize = 10_000;
 
 /// Which awaited acknowledgements are meant. Without another word: all, the first hundred of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +42,7 @@ impl Awaited {
         self
     }
 
-    /// Only those of these events.
+    /// Only those of these events, up to 10,000 of them.
     pub fn seqs(mut self, seqs: impl IntoIterator<Item = Seq>) -> Self {
         self.seqs = Some(seqs.into_iter().collect());
         self
@@ -59,11 +62,17 @@ impl Awaited {
         self.limit.unwrap_or(LIMIT)
     }
 
-    pub(super) fn condition(&self, now: DateTime<Utc>) -> Condition {
+    /// # Errors
+    /// [`OutboxError::TooManySeqs`].
+    pub(super) fn condition(&self, now: DateTime<Utc>) -> Result<Condition, OutboxError> {
+        let found = self.seqs.as_ref().map_or(0, Vec::len);
+        if found > MAX_SEQS {
+            return Err(OutboxError::TooManySeqs { at_most: MAX_SEQS, found });
+        }
         let due = if self.overdue { Column::AckDueAt.lte(now) } else { Column::AckDueAt.is_not_null() };
-        Condition::all()
+        Ok(Condition::all()
             .add(due)
             .add_option(self.subscription.as_ref().map(|name| Column::Subscription.eq(name)))
-            .add_option(self.seqs.as_ref().map(|seqs| Column::Seq.is_in(seqs.iter().copied())))
+            .add_option(self.seqs.as_ref().map(|seqs| Column::Seq.is_in(seqs.iter().copied()))))
     }
 }

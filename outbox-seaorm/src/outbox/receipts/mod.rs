@@ -70,11 +70,11 @@ impl Outbox {
     /// The deliveries whose acknowledgement is awaited, the longest overdue first. Until it comes, the log keeps the event.
     ///
     /// # Errors
-    /// Where the database is away.
+    /// [`OutboxError::TooManySeqs`], and where the database is away.
     pub async fn unacknowledged(&self, which: &Awaited) -> Result<Vec<Unacknowledged>, OutboxError> {
         let now = clock::read(&self.db).await?;
         let receipts = receipt::Entity::find()
-            .filter(which.condition(now))
+            .filter(which.condition(now)?)
             .order_by_asc(receipt::Column::AckDueAt)
             .order_by_asc(receipt::Column::Seq)
             .limit(which.limit())

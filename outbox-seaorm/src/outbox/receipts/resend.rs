@@ -48,7 +48,7 @@ impl Operator {
     /// `which` bounds how many at once, and must be of one subscription.
     ///
     /// # Errors
-    /// [`OutboxError::WithoutSubscription`], [`OutboxError::UnknownSubscription`], and where the database is away.
+    /// [`OutboxError::WithoutSubscription`], [`OutboxError::UnknownSubscription`], [`OutboxError::TooManySeqs`], and where the database is away.
     pub async fn resend(&self, which: &Awaited) -> Result<Resent, OutboxError> {
         let name = which.subscription().ok_or(OutboxError::WithoutSubscription)?;
         self.carry_out(&Resending { name, which }).await
@@ -115,7 +115,7 @@ async fn awaited(
     let seqs: Vec<Seq> = receipt::Entity::find()
         .select_only()
         .column(receipt::Column::Seq)
-        .filter(which.condition(now))
+        .filter(which.condition(now)?)
         .filter(receipt::Column::Seq.lte(position))
         .order_by_asc(receipt::Column::AckDueAt)
         .order_by_asc(receipt::Column::Seq)
