@@ -8,11 +8,13 @@ use outbox_seaorm::{
     tables::{audit, event, hold, subscription as row},
 };
 use outbox_tests::{
+    Kind, TestDb,
     events::{lead, order_event, run, store, subscription},
     on_each_database,
 };
 use sea_orm::{
-    ActiveModelTrait as _, DatabaseConnection, EntityTrait as _, QueryOrder as _, Set, TransactionTrait as _,
+    ActiveModelTrait as _, ConnectionTrait as _, DatabaseConnection, EntityTrait as _, QueryOrder as _, Set,
+    TransactionTrait as _,
 };
 use uuid::Uuid;
 
@@ -147,6 +149,31 @@ on_each_database!(dead_letters_are_found_by_what_they_are_and_by_nothing_else, a
     assert_eq!((orphan[0].seq, orphan[0].event.is_none()), (3, true));
     Ok(())
 });
+
+#[tokio::test]
+async fn a_change_goes_on_from_a_page_in_the_order_of_the_databases_own_collation() {
+    TestDb::run(Kind::Postgres, async |test| {
+        let (db, outbox) = (&test.db, Outbox::new(test.db.clone()));
+        // As where the database was made for a language: letters come in its order and not in that of their bytes.
+        db.execute_unprepared(
+            "ALTER TABLE outbox_subscription ALTER COLUMN name TYPE varchar(255) COLLATE \"en-x-icu\";
+             ALTER TABLE outbox_hold ALTER COLUMN subscription TYPE varchar(255) COLLATE \"en-x-icu\";",
+        )
+        .await?;
+        store(db, "1").await?;
+        for name in ["Sqs", "mail"] {
+            lead(&SeaOrmLog::new(db.clone()), &subscription(name)).await?;
+            bury(db, name, 1, None, "refused").await?;
+        }
+        let page = outbox.dead_letters(DeadLetterFilter::all()).await?;
+        assert_eq!(places(&page), [("mail", 1), ("Sqs", 1)]);
+        assert_eq!(ada(&outbox).discard_all(DeadLetterFilter::all().after("Sqs", 1)).await?, 0);
+        assert_eq!(ada(&outbox).discard_all(DeadLetterFilter::all().after("mail", 1)).await?, 1);
+        assert_eq!(places(&outbox.dead_letters(DeadLetterFilter::all()).await?), [("mail", 1)]);
+        Ok(())
+    })
+    .await;
+}
 
 on_each_database!(a_requeued_event_begins_anew_in_the_order_that_it_stood_in, async |test| {
     let (db, outbox) = (&test.db, Outbox::new(test.db.clone()));

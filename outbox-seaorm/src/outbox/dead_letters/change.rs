@@ -13,7 +13,7 @@ use super::{
         audit::{Action, Change},
         operator::{Tell, Work, intervene, lock},
     },
-    find::{known, names, one_held, seqs},
+    find::{behind, known, names, one_held, seqs},
 };
 use crate::{
     clock,
@@ -73,7 +73,9 @@ impl Operator {
 
     async fn change_all(&self, action: Action, filter: DeadLetterFilter) -> Result<u64, OutboxError> {
         let db = &self.outbox.db;
-        let matching = filter.condition(db.get_database_backend());
+        // The order of names is the database's: it says itself what comes behind a page.
+        let page = filter.after.as_ref().map(|(name, seq)| behind(name, *seq));
+        let matching = filter.condition(db.get_database_backend()).add_option(page);
         let subscriptions = match &filter.subscription {
             Some(name) => {
                 known(db, name).await?;
@@ -83,13 +85,8 @@ impl Operator {
         };
         let mut changed = 0;
         for name in &subscriptions {
-            let many = Many {
-                action,
-                subscription: name,
-                matching: &matching,
-                after: first_place(&filter, name),
-                at_most: filter.at_most() - changed,
-            };
+            let many =
+                Many { action, subscription: name, matching: &matching, at_most: filter.at_most() - changed };
             let mut is_told = true;
             let made = self.change_chunks(&many, &mut is_told).await;
             let told = if is_told { Ok(()) } else { self.tell(name).await };
@@ -102,7 +99,7 @@ impl Operator {
 
     /// `is_told` says in the end, also after an error, whether the leader was told of all that was changed.
     async fn change_chunks(&self, many: &Many<'_>, is_told: &mut bool) -> Result<u64, OutboxError> {
-        let (mut changed, mut after) = (0, many.after);
+        let (mut changed, mut after) = (0, None);
         while changed < many.at_most {
             let place = Condition::all()
                 .add(Column::Subscription.eq(many.subscription))
@@ -152,7 +149,6 @@ struct Many<'a> {
     action: Action,
     subscription: &'a str,
     matching: &'a Condition,
-    after: Option<Seq>,
     at_most: u64,
 }
 
@@ -191,15 +187,6 @@ async fn apply(
     match action {
         Action::Discard => discard(txn, subscription, seqs).await,
         _ => requeue(txn, subscription, seqs).await,
-    }
-}
-
-/// Where a change begins in this subscription, where it goes on from a page.
-fn first_place(filter: &DeadLetterFilter, name: &str) -> Option<Seq> {
-    match &filter.after {
-        Some((after, seq)) if after == name => Some(*seq),
-        Some((after, _)) if name < after.as_str() => Some(Seq::MAX),
-        _ => None,
     }
 }
 
