@@ -28,6 +28,8 @@ impl Outbox {
     /// database is away.
     pub async fn events(&self, filter: EventFilter) -> Result<Vec<EventStanding>, OutboxError> {
         let snapshot = self.snapshot().await?;
+        // First: a slip must not look like an empty list.
+        let reaches = reaches(&snapshot, filter.subscription.as_deref()).await?;
         let Some((first, last)) =
             window(&snapshot, filter.events.stored_since, filter.events.stored_until).await?
         else {
@@ -46,7 +48,7 @@ impl Outbox {
                 .order_by_desc(event::Column::Seq),
         };
         let events = page.into_model().all(&snapshot).await?;
-        let standings = standings(&snapshot, events, filter.subscription.as_deref()).await?;
+        let standings = standings(&snapshot, events, &reaches).await?;
         snapshot.rollback().await?;
         Ok(standings)
     }
@@ -106,12 +108,11 @@ type Marks<T> = HashMap<(String, Seq), T>;
 async fn standings(
     snapshot: &DatabaseTransaction,
     events: Vec<EventInfo>,
-    only: Option<&str>,
+    reaches: &[Reach],
 ) -> Result<Vec<EventStanding>, OutboxError> {
-    let reaches = reaches(snapshot, only).await?;
     let seqs: Vec<Seq> = events.iter().map(|event| event.seq).collect();
     let (mut holds, mut receipts) = marks(snapshot, &seqs).await?;
-    Ok(events.into_iter().map(|event| stand(event, &reaches, &mut holds, &mut receipts)).collect())
+    Ok(events.into_iter().map(|event| stand(event, reaches, &mut holds, &mut receipts)).collect())
 }
 
 fn stand(
