@@ -11,6 +11,7 @@ use sea_orm::{
 use super::{
     Operator, OutboxError,
     audit::{Action, Change},
+    floor::lock_floor,
     operator::{Work, intervene},
 };
 use crate::{
@@ -112,6 +113,8 @@ impl Work for Drop<'_> {
 
     async fn work(&self, txn: &DatabaseTransaction) -> Result<Change<Dropped>, OutboxError> {
         let subscription = self.subscription;
+        // An acknowledgement that stores a receipt of its own holds the floor and no subscription.
+        lock_floor(txn).await?;
         // From here on nobody takes the lease.
         intervene(txn, subscription).await?;
         if let Some(leader) = leader(txn, subscription).await? {
