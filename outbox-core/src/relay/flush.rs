@@ -14,14 +14,14 @@ impl Leader<'_> {
     /// When to flush: at once where an aggregate waits for it.
     pub(super) fn next_flush(&self) -> Option<Instant> {
         let since = self.dirty_since?;
-        let next = if self.work.is_urgent() { since } else { since + self.shared.config.flush_interval };
+        let next = if self.term.is_urgent() { since } else { since + self.shared.config.flush_interval };
         Some(self.flush_held_off.map_or(next, |not_before| next.max(not_before)))
     }
 
     /// Stores what has changed. Where it is not known whether that was done, the term ends: the next one
     /// begins from what is stored. Where it is known that it was not, memory stays ahead of what is stored.
     pub(super) async fn flush(&mut self) -> Result<(), Lapse> {
-        let flush = self.work.take_flush();
+        let flush = self.term.take_flush();
         if let Some(closing) = self.holes.closing() {
             closing.flush_sent();
         }
@@ -33,17 +33,17 @@ impl Leader<'_> {
                 self.report_stuck(Instant::now());
                 // Nothing of it was stored, and nothing in memory depends on it: the same goes again after a pause.
                 self.holes.reset();
-                self.work.not_flushed(flush);
+                self.term.not_flushed(flush);
                 self.flush_held_off = Some(Instant::now() + self.shared.config.flush_interval);
                 return Ok(());
             }
             Flushed::Fenced => return Err(Lapse::Fenced),
         }
-        self.work.flushed();
+        self.term.flushed();
         self.schedule.flushed(&flush.holds);
         self.dirty_since = None;
         self.flush_held_off = None;
-        self.published_stored = self.work.published();
+        self.published_stored = self.term.published();
         if std::mem::take(&mut self.report.is_stuck) {
             tracing::info!(subscription = %self.reader.name, "progress is stored again");
         }

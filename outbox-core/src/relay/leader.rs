@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     Shared, backoff::Backoff, breaker::Breaker, holes::Holes, lease::Lease, linger::Linger, outage::Outage,
     pace::Pace, poll::Poll, publish::Flights, rate::Permits, read_ahead::ReadAhead, report::BrokerReport,
-    schedule::Schedule, subscription::Reader, told::Told, upkeep::Upkeep, work::Work,
+    schedule::Schedule, subscription::Reader, term::Term, told::Told, upkeep::Upkeep,
 };
 use crate::{
     log::{LogError, Owner, StoredProgress},
@@ -44,7 +44,7 @@ pub(super) struct Leader<'a> {
     pub(super) owner: Owner,
     pub(super) outage: &'a mut Outage,
     pub(super) lease: Lease,
-    pub(super) work: Work,
+    pub(super) term: Term,
     pub(super) holes: Holes,
     pub(super) flights: Flights,
     /// The most events of a batch: what the publisher takes, less after a timeout until batches get through again.
@@ -88,9 +88,9 @@ impl<'a> Leader<'a> {
     ) -> Self {
         let (config, now) = (&shared.config, Instant::now());
         let keeps_order = reader.publisher.keeps_order_in_batch();
-        let work = Work::new(reader.name.clone(), reader.policy.clone(), stored, keeps_order);
+        let term = Term::new(reader.name.clone(), reader.policy.clone(), stored, keeps_order);
         Self {
-            holes: Holes::new(shared.log.hole_proof(), work.progress().unseen(), now),
+            holes: Holes::new(shared.log.hole_proof(), term.progress().unseen(), now),
             flights: Flights::default(),
             batch_limit: reader.publisher.max_batch(),
             breaker: Breaker::new(Backoff::new(config.backoff_min, config.backoff_max)),
@@ -118,7 +118,7 @@ impl<'a> Leader<'a> {
             owner,
             outage,
             lease,
-            work,
+            term,
         }
     }
 
@@ -136,7 +136,7 @@ impl<'a> Leader<'a> {
 
     async fn work(&mut self) -> Result<(), Lapse> {
         let stopped = Self::while_leading(&self.lease, self.shared.log.stopped(&self.reader.name)).await??;
-        self.work.load_stopped(stopped);
+        self.term.load_stopped(stopped);
         loop {
             while let Some(landed) = self.flights.try_next() {
                 self.land(landed)?;
@@ -169,14 +169,14 @@ impl<'a> Leader<'a> {
             self.flush().await?;
             return Ok(true);
         }
-        if let Some(step) = self.holes.step(self.work.progress().unseen(), now) {
+        if let Some(step) = self.holes.step(self.term.progress().unseen(), now) {
             self.close_holes(step).await?;
             return Ok(true);
         }
         // The log and the table of holds take turns: what is released holds up nobody who is not held.
         let is_turn_of_log = self.held_came_last && self.has_room() && self.poll.next() <= now;
         if !is_turn_of_log && self.may_fetch_held() {
-            if self.work.has_releases() && self.upkeep.may_release(now) {
+            if self.term.has_releases() && self.upkeep.may_release(now) {
                 self.held_came_last = true;
                 self.release().await?;
                 return Ok(true);
@@ -222,11 +222,11 @@ impl<'a> Leader<'a> {
         let schedule = self.schedule.next().filter(|_| self.may_fetch_held());
         let flush = self.next_flush();
         let release =
-            self.upkeep.next_release().filter(|_| self.may_fetch_held() && self.work.has_releases());
+            self.upkeep.next_release().filter(|_| self.may_fetch_held() && self.term.has_releases());
         let make_room = self.upkeep.next_room().filter(|_| self.could_be_starved());
         let probe = self.breaker.reopens().filter(|_| {
             self.flights.len() == 0
-                && self.work.has_ready()
+                && self.term.has_ready()
                 && self.lease.covers(self.shared.config.publish_timeout)
         });
         // A probe is a batch as others are.
@@ -234,7 +234,7 @@ impl<'a> Leader<'a> {
             (Some(probe), Some(departure)) => Some(probe.max(departure)),
             (probe, departure) => probe.or(departure),
         };
-        let holes = self.holes.next(self.work.progress().unseen(), now);
+        let holes = self.holes.next(self.term.progress().unseen(), now);
         let resend = self.next_resend();
         let told = [self.report.next(), self.told.next()].into_iter().flatten().min();
         let anew = self.has_intervened().then(|| self.began + LEAST_TERM);
@@ -252,14 +252,14 @@ impl<'a> Leader<'a> {
 
     /// How many rows may be read now.
     pub(super) fn room(&self) -> Option<usize> {
-        self.read_ahead.room(self.work.load(), &self.shared.config)
+        self.read_ahead.room(self.term.load(), &self.shared.config)
     }
 
     /// Whether held events may be fetched: where there is room, and where there is none because all that is in memory
     /// waits for one of them.
     fn may_fetch_held(&self) -> bool {
         let now = Instant::now();
-        (self.has_room() || (!self.work.has_ready() && self.flights.len() == 0)) && !self.is_stuck(now)
+        (self.has_room() || (!self.term.has_ready() && self.flights.len() == 0)) && !self.is_stuck(now)
     }
 
     /// Whether nothing could be stored for so long that no more is to be published: all of that would go out again
@@ -267,13 +267,13 @@ impl<'a> Leader<'a> {
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
         let config = &self.shared.config;
         let unstored = self.dirty_since.filter(|_| self.flush_held_off.is_some());
-        let published = usize::try_from(self.work.published() - self.published_stored).unwrap_or(usize::MAX);
+        let published = usize::try_from(self.term.published() - self.published_stored).unwrap_or(usize::MAX);
         unstored.is_some_and(|since| now >= since + config.lease / 3 || published >= config.read_ahead)
     }
 
     /// Whether an operator has changed something since the term began.
     fn has_intervened(&self) -> bool {
-        let began_with = self.work.progress().interventions();
+        let began_with = self.term.progress().interventions();
         self.has_intervention || self.lease.interventions().is_some_and(|count| count != began_with)
     }
 
@@ -283,23 +283,23 @@ impl<'a> Leader<'a> {
 
     /// How many held events may be fetched now.
     pub(super) fn room_for_held(&self) -> usize {
-        self.read_ahead.room_for_held(self.work.load(), &self.shared.config)
+        self.read_ahead.room_for_held(self.term.load(), &self.shared.config)
     }
 
     fn send_batches(&mut self) {
         let config = &self.shared.config;
         let max_bytes = self.reader.publisher.max_batch_bytes();
         self.next_departure = None;
-        if !self.work.has_ready() {
+        if !self.term.has_ready() {
             self.linger.nothing_is_ready();
         }
-        while self.work.has_ready()
+        while self.term.has_ready()
             && self.flights.len() < self.pace.max_in_flight()
             && self.breaker.lets_through(self.flights.len(), Instant::now())
             && self.lease.covers(config.publish_timeout)
             && !self.is_stuck(Instant::now())
         {
-            let (now, next) = (Instant::now(), self.work.next_batch(self.batch_limit, max_bytes));
+            let (now, next) = (Instant::now(), self.term.next_batch(self.batch_limit, max_bytes));
             let departure = self.linger.departure(next, now);
             if departure > now {
                 self.next_departure = Some(departure);
@@ -310,8 +310,8 @@ impl<'a> Leader<'a> {
                 self.next_departure = self.permits.next();
                 return;
             }
-            let Some(batch) = self.work.take_batch(permits, max_bytes) else { return };
-            if !self.work.has_ready() {
+            let Some(batch) = self.term.take_batch(permits, max_bytes) else { return };
+            if !self.term.has_ready() {
                 self.linger.nothing_is_ready();
             }
             self.breaker.sent();

@@ -46,10 +46,10 @@ mod subscription;
 mod subscription_config;
 mod supervise;
 mod survey;
+mod term;
 mod told;
 mod upkeep;
 mod warnings;
-mod work;
 
 use std::{fmt, sync::Arc};
 

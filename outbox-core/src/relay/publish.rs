@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 
 use super::{
     subscription::Reader,
-    work::{Answer, Batch},
+    term::{Answer, Batch},
 };
 use crate::telemetry::{Sending, Unanswered};
 

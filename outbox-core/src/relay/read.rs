@@ -20,13 +20,13 @@ impl Leader<'_> {
         let Some(limit) = self.room() else { return Ok(()) };
         // Before the read is sent: a proof that is completed while it runs says nothing of it.
         let absence = self.holes.absence();
-        let request = self.work.progress().read_request(
+        let request = self.term.progress().read_request(
             &self.reader.name,
             &self.reader.topics,
             &self.shared.source,
             limit,
         );
-        let max_bytes = config.read_ahead_bytes.saturating_sub(self.work.load().bytes);
+        let max_bytes = config.read_ahead_bytes.saturating_sub(self.term.load().bytes);
         let request = ReadRequest { max_bytes, ..request };
         let read = Self::while_leading(&self.lease, self.shared.log.read(request)).await?;
         let page = match read {
@@ -45,14 +45,14 @@ impl Leader<'_> {
             self.poll.signal(Instant::now());
             return Ok(());
         }
-        let absorbed = self.work.absorb(page, limit, absence, config.max_holes)?;
+        let absorbed = self.term.absorb(page, limit, absence, config.max_holes)?;
         let now = Instant::now();
         let events = absorbed.events.iter().map(|event| &*event.message);
         self.read_ahead.came(events);
-        self.holes.absorbed(&absorbed.new_holes, self.work.progress().unseen(), now);
-        self.reader.meter.holes(self.work.progress().unseen().range_count());
+        self.holes.absorbed(&absorbed.new_holes, self.term.progress().unseen(), now);
+        self.reader.meter.holes(self.term.progress().unseen().range_count());
         if absorbed.at_hole_bound {
-            self.shared.warnings.hole_bound(&self.reader.name, self.work.progress().unseen());
+            self.shared.warnings.hole_bound(&self.reader.name, self.term.progress().unseen());
             self.poll.found_nothing(now);
         } else if absorbed.moved {
             self.poll.found(absorbed.more, now);
@@ -69,9 +69,9 @@ impl Leader<'_> {
             self.shared.warnings.other_topic(topic);
         }
         for event in absorbed.events {
-            self.work.take_in(event);
+            self.term.take_in(event);
         }
-        if self.work.has_changes() {
+        if self.term.has_changes() {
             self.dirty_since.get_or_insert(now);
         }
         if !has_brought {
@@ -130,7 +130,7 @@ impl Leader<'_> {
     async fn fill(&mut self, ripe: &SeqRanges) -> Result<Result<bool, LogError>, Lapse> {
         let filled = Self::while_leading(&self.lease, self.shared.log.fill(ripe)).await?;
         Ok(filled.map(|filled| {
-            self.work.progress_mut().close(&filled);
+            self.term.progress_mut().close(&filled);
             if !filled.is_empty() {
                 self.dirty_since.get_or_insert(Instant::now());
             }
@@ -157,13 +157,13 @@ impl Leader<'_> {
                     let mut deaths = Vec::new();
                     for (hold, message) in self.schedule.fetched(due, patience, Instant::now()) {
                         if takes(&self.reader.topics, &message.topic) {
-                            self.work.take_due(hold, message);
+                            self.term.take_due(hold, message);
                         } else {
-                            deaths.push(self.work.refuse(&hold, &message));
+                            deaths.push(self.term.refuse(&hold, &message));
                         }
                     }
                     self.mourn(&deaths);
-                    if self.work.has_changes() {
+                    if self.term.has_changes() {
                         self.dirty_since.get_or_insert(Instant::now());
                     }
                 })

@@ -51,7 +51,7 @@ impl Leader<'_> {
     /// Whoever led before may have left word that the broker is away; where nothing is to be published, nobody else
     /// would take it back.
     pub(super) fn assume_well(&mut self) {
-        if self.report.is_first() && !self.work.has_ready() && self.flights.len() == 0 {
+        if self.report.is_first() && !self.term.has_ready() && self.flights.len() == 0 {
             self.report.set((SubscriptionState::Running, None), Instant::now());
         }
     }

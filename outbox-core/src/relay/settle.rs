@@ -8,7 +8,7 @@ use super::{
     breaker::Change,
     leader::{Lapse, Leader},
     publish::Landed,
-    work::{Answer, BrokerSays, Death, Landing},
+    term::{Answer, BrokerSays, Death, Landing},
 };
 use crate::log::SubscriptionState;
 
@@ -25,9 +25,9 @@ impl Leader<'_> {
         let sent = batch.messages.len();
         let is_silent = matches!(answer, Answer::Silence(_));
         let Landing { broker, published, retries, deaths, forgotten } =
-            self.work.complete(batch, answer, &mut rand::rng());
+            self.term.complete(batch, answer, &mut rand::rng());
         self.size_batches(sent, is_silent, published);
-        if published > 0 || self.work.has_changes() {
+        if published > 0 || self.term.has_changes() {
             self.dirty_since.get_or_insert(now);
         }
         if !forgotten.is_empty() {

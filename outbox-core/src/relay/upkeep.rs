@@ -55,9 +55,9 @@ impl Leader<'_> {
     /// Fetches what may follow in the aggregates that go on.
     pub(super) async fn release(&mut self) -> Result<(), Lapse> {
         let room = self.room_for_held();
-        let aggregates = self.work.aggregates_to_release().min(AGGREGATES_AT_ONCE).min(room).max(1);
+        let aggregates = self.term.aggregates_to_release().min(AGGREGATES_AT_ONCE).min(room).max(1);
         let each = (room / aggregates).clamp(1, EACH);
-        let keys = self.work.releases(aggregates);
+        let keys = self.term.releases(aggregates);
         if keys.is_empty() {
             return Ok(());
         }
@@ -67,9 +67,9 @@ impl Leader<'_> {
             Ok(found) => {
                 self.read_ahead.came(found.iter().map(|(_, message)| message));
                 let topics = &self.reader.topics;
-                let deaths = self.work.released(aggregates, found, each, |topic| takes(topics, topic));
+                let deaths = self.term.released(aggregates, found, each, |topic| takes(topics, topic));
                 self.mourn(&deaths);
-                if self.work.has_changes() {
+                if self.term.has_changes() {
                     self.dirty_since.get_or_insert(Instant::now());
                 }
             }
@@ -87,7 +87,7 @@ impl Leader<'_> {
         let max_bytes = self.reader.publisher.max_batch_bytes();
         !self.has_room()
             && self.breaker.is_closed()
-            && !self.work.next_batch(self.batch_limit, max_bytes).is_full
+            && !self.term.next_batch(self.batch_limit, max_bytes).is_full
     }
 
     /// Whether that has been so for long enough.
@@ -104,8 +104,8 @@ impl Leader<'_> {
     pub(super) fn make_room(&mut self, now: Instant) {
         self.upkeep.starved_since = Some(now);
         // A few large events fill it by their bytes.
-        let keep = KEPT_IN_MEMORY.min(self.work.load().events / 4).max(1);
-        if self.work.spill_long_queues(keep) {
+        let keep = KEPT_IN_MEMORY.min(self.term.load().events / 4).max(1);
+        if self.term.spill_long_queues(keep) {
             self.dirty_since.get_or_insert(now);
         }
     }

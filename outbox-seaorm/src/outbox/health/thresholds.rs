@@ -53,7 +53,8 @@ impl<T: PartialOrd + Copy> Limit<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
-    /// Age of the oldest event that is neither published nor on hold. Default: a warning from 1 minute, unhealthy from 15.
+    /// Age of the oldest event that is neither published nor on hold; not judged while it is paused. Default: a warning from
+    /// 1 minute, unhealthy from 15.
     #[serde(with = "durations")]
     pub lag: Limit<Duration>,
     /// Dead letters. Default: a warning from 1, unhealthy from 1,000.

@@ -40,7 +40,7 @@ use plan::Plan;
 
 /// The memory of one term.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct Term {
     subscription: SubscriptionName,
     policy: Arc<Policy>,
     progress: Progress,
@@ -52,7 +52,7 @@ pub(super) struct Work {
     reread_upto: Option<Seq>,
 }
 
-impl Work {
+impl Term {
     pub(super) fn new(
         subscription: SubscriptionName,
         policy: Arc<Policy>,
@@ -304,7 +304,7 @@ impl Work {
 }
 
 #[cfg(test)]
-impl Work {
+impl Term {
     /// Held events in memory that are not in a batch, and those whose holds the next flush changes.
     fn known_holds(&self) -> std::collections::BTreeSet<Seq> {
         use crate::log::HoldChange;

@@ -10,7 +10,7 @@ use std::{
 use proptest::prelude::*;
 use rand::{SeedableRng as _, rngs::StdRng};
 
-use super::{Answer, Batch, Work};
+use super::{Answer, Batch, Term};
 use crate::{
     log::{
         Acquired, EventLog as _, Flushed, HoldState, HoleProof, Ordering, Owner, StartPoint, SubscriptionName,
@@ -127,7 +127,7 @@ struct World {
     rng: StdRng,
     open: Vec<(MemoryWriter, Vec<u8>)>,
     owner: Owner,
-    work: Work,
+    term: Term,
     in_flight: Vec<Batch>,
     aggregates: BTreeMap<Seq, u8>,
     /// First deliveries, in order.
@@ -138,7 +138,7 @@ struct World {
 }
 
 /// The work of a term that has just begun.
-async fn begin(log: &MemoryLog, name: &SubscriptionName, settings: Settings) -> (Owner, Work) {
+async fn begin(log: &MemoryLog, name: &SubscriptionName, settings: Settings) -> (Owner, Term) {
     let owner = Owner::random();
     log.expire_lease(NAME);
     let acquired = log.acquire(name, owner, Duration::from_secs(3600)).await.expect("acquires");
@@ -149,9 +149,9 @@ async fn begin(log: &MemoryLog, name: &SubscriptionName, settings: Settings) -> 
         ordering: settings.ordering,
         ..Policy::default()
     };
-    let mut work = Work::new(name.clone(), Arc::new(policy), stored, settings.keeps_order_in_batch);
-    work.load_stopped(log.stopped(name).await.expect("asks"));
-    (owner, work)
+    let mut term = Term::new(name.clone(), Arc::new(policy), stored, settings.keeps_order_in_batch);
+    term.load_stopped(log.stopped(name).await.expect("asks"));
+    (owner, term)
 }
 
 impl World {
@@ -159,7 +159,7 @@ impl World {
         let log = MemoryLog::new(HoleProof::WriterList);
         let name = SubscriptionName::new(NAME).expect("a name");
         log.register(&name, StartPoint::Beginning).await.expect("registers");
-        let (owner, work) = begin(&log, &name, settings).await;
+        let (owner, term) = begin(&log, &name, settings).await;
         Self {
             settings,
             log,
@@ -168,7 +168,7 @@ impl World {
             rng: StdRng::seed_from_u64(5),
             open: Vec::new(),
             owner,
-            work,
+            term,
             in_flight: Vec::new(),
             aggregates: BTreeMap::new(),
             delivered: Vec::new(),
@@ -188,7 +188,7 @@ impl World {
             Step::RollBack(which) => drop(self.pick_open(which)),
             Step::Read { limit } => self.read(limit.into()).await,
             Step::Send { max } => {
-                self.in_flight.extend(self.work.take_batch(max.into(), usize::MAX));
+                self.in_flight.extend(self.term.take_batch(max.into(), usize::MAX));
             }
             Step::Land { batch, outcomes } => self.land(batch, &outcomes),
             Step::Silence { batch, is_published } => {
@@ -196,13 +196,13 @@ impl World {
                     if is_published {
                         self.deliver(&batch);
                     }
-                    self.work.complete(batch, Answer::Silence("silence".into()), &mut self.rng);
+                    self.term.complete(batch, Answer::Silence("silence".into()), &mut self.rng);
                 }
             }
             Step::Flush => self.flush().await,
             Step::LoseFlush => {
                 self.log.lose_flush_answers(1);
-                let flush = self.work.take_flush();
+                let flush = self.term.take_flush();
                 let lost = self.log.flush(&self.name, self.owner, &flush).await;
                 self.log.lose_flush_answers(0);
                 assert!(lost.is_err());
@@ -216,7 +216,7 @@ impl World {
             Step::Due => self.fetch_due().await,
             Step::Release { each } => self.release(each.into()).await,
             Step::Spill { keep } => {
-                self.work.spill_long_queues(keep.into());
+                self.term.spill_long_queues(keep.into());
             }
             Step::Crash { is_published } => {
                 if is_published {
@@ -266,13 +266,13 @@ impl World {
 
     async fn read(&mut self, limit: usize) {
         let open = self.log.writers().await.expect("asks");
-        let request = self.work.progress().read_request(&self.name, &Topics::All, &self.source, limit);
+        let request = self.term.progress().read_request(&self.name, &Topics::All, &self.source, limit);
         let page = self.log.read(request).await.expect("reads");
         // Nobody writes: every number so far is settled for good.
         let absence = if open.is_empty() { Absence::Proves } else { Absence::ProvesNothing };
-        let absorbed = self.work.absorb(page, limit, absence, 1_000).expect("the anchor holds");
+        let absorbed = self.term.absorb(page, limit, absence, 1_000).expect("the anchor holds");
         for event in absorbed.events {
-            self.work.take_in(event);
+            self.term.take_in(event);
         }
         if absorbed.intervened {
             self.end_in_good_order().await;
@@ -303,17 +303,17 @@ impl World {
             }
             answer.push(outcome);
         }
-        let landing = self.work.complete(batch, Answer::Outcomes(answer), &mut self.rng);
+        let landing = self.term.complete(batch, Answer::Outcomes(answer), &mut self.rng);
         if self.settings.on_dead == OnDead::Skip {
             self.out_of_order.extend(landing.deaths.iter().map(|death| death.seq));
         }
     }
 
     async fn flush(&mut self) {
-        let flush = self.work.take_flush();
+        let flush = self.term.take_flush();
         match self.log.flush(&self.name, self.owner, &flush).await.expect("answers") {
-            Flushed::Stored => self.work.flushed(),
-            Flushed::Busy => self.work.not_flushed(flush),
+            Flushed::Stored => self.term.flushed(),
+            Flushed::Busy => self.term.not_flushed(flush),
             Flushed::Fenced => panic!("nobody else leads"),
         }
     }
@@ -321,24 +321,24 @@ impl World {
     async fn fetch_due(&mut self) {
         // What is out is due still: a leader asks for those that it does not have.
         let due = self.log.due(&self.name, &self.source, 1_000).await.expect("asks");
-        let known = self.work.known_holds();
+        let known = self.term.known_holds();
         for (hold, message) in due {
             if !known.contains(&hold.seq) && !self.in_flight_seqs().contains(&hold.seq) {
-                self.work.take_due(hold, message);
+                self.term.take_due(hold, message);
             }
         }
     }
 
     async fn release(&mut self, each: usize) {
-        if !self.work.has_releases() {
+        if !self.term.has_releases() {
             return;
         }
-        let keys = self.work.releases(2);
+        let keys = self.term.releases(2);
         if keys.is_empty() {
             return;
         }
         let found = self.log.blocked(&self.name, &self.source, &keys, each).await.expect("asks");
-        self.work.released(2, found, each, |_| true);
+        self.term.released(2, found, each, |_| true);
     }
 
     /// As a leader does that was told of an operator's change.
@@ -346,7 +346,7 @@ impl World {
         while let Some(batch) = self.in_flight.pop() {
             let outcomes = vec![Outcome::published(); batch.messages.len()];
             self.deliver(&batch);
-            self.work.complete(batch, Answer::Outcomes(outcomes), &mut self.rng);
+            self.term.complete(batch, Answer::Outcomes(outcomes), &mut self.rng);
         }
         self.flush().await;
         self.begin_anew().await;
@@ -354,7 +354,7 @@ impl World {
 
     async fn begin_anew(&mut self) {
         self.in_flight.clear();
-        (self.owner, self.work) = begin(&self.log, &self.name, self.settings).await;
+        (self.owner, self.term) = begin(&self.log, &self.name, self.settings).await;
     }
 
     /// Publishes all that can be published.
@@ -366,11 +366,11 @@ impl World {
             self.read(50).await;
             self.fetch_due().await;
             self.release(3).await;
-            self.in_flight.extend(self.work.take_batch(10, usize::MAX));
+            self.in_flight.extend(self.term.take_batch(10, usize::MAX));
             while let Some(batch) = self.pick_batch(0) {
                 let outcomes = vec![Outcome::published(); batch.messages.len()];
                 self.deliver(&batch);
-                self.work.complete(batch, Answer::Outcomes(outcomes), &mut self.rng);
+                self.term.complete(batch, Answer::Outcomes(outcomes), &mut self.rng);
             }
             self.flush().await;
             self.check();
@@ -423,7 +423,7 @@ impl World {
                 assert!(out.insert(key), "{key} is out twice");
             }
         }
-        self.work.check_counts(self.in_flight.iter().map(|batch| batch.messages.len()).sum());
+        self.term.check_counts(self.in_flight.iter().map(|batch| batch.messages.len()).sum());
     }
 
     /// The order that an event stands in.

@@ -4,7 +4,7 @@ use rand::Rng;
 use uuid::Uuid;
 
 use super::{
-    Work,
+    Term,
     batch::{Batch, Item, Origin},
     lane::LaneId,
     verdict::{Answer, BrokerSays, Verdict, judge},
@@ -38,7 +38,7 @@ pub(in crate::relay) struct Death {
     pub(in crate::relay) reason: String,
 }
 
-impl Work {
+impl Term {
     /// Takes a batch back with what the publisher said of it. Events of one aggregate keep their order, whatever it was.
     pub(in crate::relay) fn complete(
         &mut self,
