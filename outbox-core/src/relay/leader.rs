@@ -227,6 +227,7 @@ impl<'a> Leader<'a> {
         let probe = self.breaker.reopens().filter(|_| {
             self.flights.len() == 0
                 && self.term.has_ready()
+                && !self.is_stuck(now)
                 && self.lease.covers(self.shared.config.publish_timeout)
         });
         // A probe is a batch as others are.

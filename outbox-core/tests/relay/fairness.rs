@@ -179,6 +179,23 @@ async fn publishing_pauses_where_nothing_can_be_stored() {
     relay.stop().await.expect("stops");
 }
 
+/// On a clock that runs only while nobody is busy, a leader that spins never gets through the hour.
+#[tokio::test(start_paused = true)]
+async fn nobody_spins_where_neither_the_broker_nor_the_database_takes_anything() {
+    let log = log();
+    append(&log, 50, 50);
+    let publisher = ScriptedPublisher::new().max_batch(10);
+    publisher.then(Answer::Publish).always(Answer::Each(Outcome::unavailable("away")));
+    log.be_busy_for_flushes(usize::MAX);
+    let relay = spawn(&log, publisher.clone());
+    sleep(Duration::from_secs(3600)).await;
+    assert!(publisher.published().len() < 50);
+    log.be_busy_for_flushes(0);
+    publisher.always(Answer::Publish);
+    drained(&log).await;
+    relay.stop().await.expect("stops");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_asks_for_an_endless_pause_gets_an_hour() {
     let log = log();
