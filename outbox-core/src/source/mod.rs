@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
 use crate::{message::ReceivedMessage, wire::WireError};
 
@@ -86,6 +87,28 @@ pub trait Source: Send + Sync + 'static {
     /// Where the broker is away.
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<bool, SourceError>;
 
+    /// [Extends](Self::extend) many deliveries, a hundred at most, and gives back those that are no longer ours: they
+    /// are not extended any more. A consumer extends all that it holds with this. Default: a call of `extend` for each,
+    /// side by side. Where the broker takes many with one request, do it here.
+    ///
+    /// # Errors
+    /// Where the broker did not take at least one of them and it may still be ours; the others may be extended all the
+    /// same. All of them are asked for again.
+    async fn extend_all(
+        &self,
+        receipts: &[Receipt],
+        visibility: Duration,
+    ) -> Result<Vec<Receipt>, SourceError> {
+        let answers = join_all(receipts.iter().map(|receipt| self.extend(receipt, visibility))).await;
+        let mut lost = Vec::new();
+        for (receipt, answer) in receipts.iter().zip(answers) {
+            if !answer? {
+                lost.push(receipt.clone());
+            }
+        }
+        Ok(lost)
+    }
+
     /// How long a delivery stays invisible to others; `None` where the broker never gives it to another. Default: `None`.
     fn visibility(&self) -> Option<Duration> {
         None
@@ -128,6 +151,13 @@ impl<S: Source + ?Sized> Source for Arc<S> {
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> Result<bool, SourceError> {
         (**self).extend(receipt, visibility).await
     }
+    async fn extend_all(
+        &self,
+        receipts: &[Receipt],
+        visibility: Duration,
+    ) -> Result<Vec<Receipt>, SourceError> {
+        (**self).extend_all(receipts, visibility).await
+    }
     fn visibility(&self) -> Option<Duration> {
         (**self).visibility()
     }
@@ -141,3 +171,6 @@ impl<S: Source + ?Sized> Source for Arc<S> {
         (**self).retention().await
     }
 }
+
+#[cfg(test)]
+mod tests;
