@@ -87,17 +87,27 @@ pub struct TestQueue {
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl TestQueue {
-    /// Creates a queue.
+    /// Creates a standard queue.
     ///
     /// # Errors
     /// Where the server is not there: a test that was asked for it never passes by skipping.
     pub async fn create(attributes: &[(QueueAttributeName, &str)]) -> Result<Self> {
+        Self::create_named(&fresh_name()?, attributes).await
+    }
+
+    /// Creates a FIFO queue: its name ends with `.fifo`, as the protocol asks.
+    ///
+    /// # Errors
+    /// Where the server is not there: a test that was asked for it never passes by skipping.
+    pub async fn create_fifo(attributes: &[(QueueAttributeName, &str)]) -> Result<Self> {
+        let mut with_fifo = vec![(QueueAttributeName::FifoQueue, "true")];
+        with_fifo.extend(attributes.iter().cloned());
+        Self::create_named(&format!("{}.fifo", fresh_name()?), &with_fifo).await
+    }
+
+    async fn create_named(name: &str, attributes: &[(QueueAttributeName, &str)]) -> Result<Self> {
         let endpoint = endpoint();
         let (client, requests) = client(&endpoint);
-        // A server outlives many runs, and process ids come again.
-        let started = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-        let name =
-            format!("outbox-test-{started}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut request = client.create_queue().queue_name(name);
         for (name, value) in attributes {
             request = request.attributes(name.clone(), *value);
@@ -143,7 +153,25 @@ impl TestQueue {
     where
         F: Future<Output = Result<()>>,
     {
-        let queue = Arc::new(Self::create(attributes).await.expect("a queue for the test"));
+        Self::create(attributes).await.expect("a queue for the test").lend(test).await;
+    }
+
+    /// The same on a FIFO queue, which lets go of a copy by its deduplication id, not by its body.
+    ///
+    /// # Panics
+    /// Where the test does.
+    pub async fn run_fifo<F>(test: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = Result<()>>,
+    {
+        Self::create_fifo(&[]).await.expect("a FIFO queue for the test").lend(test).await;
+    }
+
+    async fn lend<F>(self, test: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let queue = Arc::new(self);
         let outcome = AssertUnwindSafe(test(queue.clone())).catch_unwind().await;
         queue.client.delete_queue().queue_url(&queue.url).send().await.expect("delete the test's queue");
         match outcome {
@@ -151,4 +179,10 @@ impl TestQueue {
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
+}
+
+/// A name that no other queue has: a server outlives many runs, and process ids come again.
+fn fresh_name() -> Result<String> {
+    let started = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    Ok(format!("outbox-test-{started}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
 }
