@@ -35,6 +35,7 @@
 //! |---|---|---|
 //! | publisher | `sqs:SendMessage` | sending, also in batches |
 //! | source | `sqs:ReceiveMessage`, `sqs:DeleteMessage`, `sqs:ChangeMessageVisibility` | its work |
+//! | both | `sqs:GetQueueUrl` | a queue that is named by ARN or name; none is needed for a URL |
 //! | both | `sqs:GetQueueAttributes` | the check at start, and the queue's retention; without it the check is left out with a warning and the retention is unknown |
 //!
 //! An encrypted queue also needs `kms:GenerateDataKey` (publisher) and `kms:Decrypt` (both).

@@ -5,11 +5,7 @@ mod entry;
 mod pack;
 mod send;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
@@ -24,7 +20,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use self::{entry::Entry, pack::pack, send::Sender};
 use crate::{
     limits::{MAX_BYTES, MAX_ENTRIES},
-    queue::QueueUrl,
+    queue::{Queue, QueueError, QueueKind},
     trace::SYSTEM,
 };
 
@@ -65,7 +61,7 @@ const FAR: Duration = Duration::from_secs(24 * 3600);
 #[must_use]
 pub struct SqsPublisher {
     client: Client,
-    routes: BTreeMap<String, QueueUrl>,
+    routes: BTreeMap<String, Queue>,
     format: WireFormat,
     max_bytes: usize,
     concurrency: usize,
@@ -85,10 +81,15 @@ impl SqsPublisher {
         }
     }
 
-    /// Sends a topic to a queue, by the URL that `GetQueueUrl` gives. Several topics may go to one
-    /// queue; a second route of a topic replaces the first. A topic without a route is never sent.
-    pub fn route(mut self, topic: impl Into<String>, queue_url: impl Into<String>) -> Self {
-        self.routes.insert(topic.into(), QueueUrl::new(queue_url));
+    /// Sends a topic to a queue: by its URL (as `GetQueueUrl` gives it), its ARN or its name. Several topics may go to
+    /// one queue; a second route of a topic replaces the first. A topic without a route is never sent.
+    ///
+    /// SQS is asked for the URL of an ARN or a name once, at start, which needs `sqs:GetQueueUrl`.
+    pub fn route(mut self, topic: impl Into<String>, queue: impl Into<String>) -> Self {
+        let queue = queue.into();
+        // Topics of one queue share what is known of it.
+        let known = self.routes.values().find(|known| known.named() == queue).cloned();
+        self.routes.insert(topic.into(), known.unwrap_or_else(|| Queue::new(queue)));
         self
     }
 
@@ -119,10 +120,20 @@ impl SqsPublisher {
         self
     }
 
+    /// Each queue once.
+    fn queues(&self) -> Vec<&Queue> {
+        self.routes
+            .values()
+            .map(|queue| (queue.named(), queue))
+            .collect::<BTreeMap<_, _>>()
+            .into_values()
+            .collect()
+    }
+
     fn validate(&self) -> Result<(), PublisherError> {
         if self.routes.is_empty() {
             return Err(PublisherError::new(
-                "expected at least one route, found none: add .route(topic, queue_url)",
+                "expected at least one route, found none: add .route(topic, queue)",
             ));
         }
         if !(1..=MAX_BYTES).contains(&self.max_bytes) {
@@ -147,7 +158,7 @@ impl Publisher for SqsPublisher {
     async fn publish_within(&self, batch: &[Message], limit: Duration) -> Vec<Outcome> {
         let deadline = Instant::now() + limit.min(FAR);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
-        let mut queues: BTreeMap<&QueueUrl, Vec<Entry>> = BTreeMap::new();
+        let mut queues: BTreeMap<&str, (&Queue, Vec<Entry>)> = BTreeMap::new();
         for (index, message) in batch.iter().enumerate() {
             // The relay asks for `topics()` and hands over no such message.
             let Some(queue) = self.routes.get(&message.topic) else {
@@ -156,12 +167,12 @@ impl Publisher for SqsPublisher {
                 continue;
             };
             match Entry::new(index, message, self.format, self.max_bytes) {
-                Ok(entry) => queues.entry(queue).or_default().push(entry),
+                Ok(entry) => queues.entry(queue.named()).or_insert((queue, Vec::new())).1.push(entry),
                 Err(rejected) => outcomes[index] = Some(rejected),
             }
         }
 
-        let requests = queues.into_iter().flat_map(|(queue, entries)| {
+        let requests = queues.into_values().flat_map(|(queue, entries)| {
             let sender = Sender { client: &self.client, queue, permits: &self.permits, deadline };
             pack(entries, |entry| entry.size, self.max_bytes)
                 .into_iter()
@@ -180,7 +191,10 @@ impl Publisher for SqsPublisher {
     /// for, because nobody answers or the credentials do not allow it, is no error.
     async fn start(&self) -> Result<(), PublisherError> {
         self.validate()?;
-        let queues: BTreeSet<&QueueUrl> = self.routes.values().collect();
+        let queues = self.queues();
+        if let Some(fifo) = queues.iter().find(|queue| queue.kind() == QueueKind::Fifo) {
+            return Err(PublisherError::new(QueueError::Fifo(fifo.to_string()).to_string()));
+        }
         for checked in join_all(queues.into_iter().map(|queue| queue.check(&self.client))).await {
             checked.map_err(|error| PublisherError::new(error.to_string()))?;
         }
@@ -207,7 +221,7 @@ impl Publisher for SqsPublisher {
     /// Asks each queue once, with `GetQueueAttributes`. Credentials that may send
     /// but not ask leave the answer open.
     async fn health(&self) -> PublisherHealth {
-        let queues: BTreeSet<&QueueUrl> = self.routes.values().collect();
+        let queues = self.queues();
         let asked = join_all(queues.into_iter().map(|queue| queue.health(&self.client))).await;
         asked.into_iter().reduce(PublisherHealth::and).unwrap_or_default()
     }

@@ -13,14 +13,14 @@ use super::{answer, entry::Entry};
 use crate::{
     classify::Kind,
     fault::{Fault, chain},
-    queue::QueueUrl,
+    queue::Queue,
 };
 
 /// Sends to one queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sender<'a> {
     pub(super) client: &'a Client,
-    pub(super) queue: &'a QueueUrl,
+    pub(super) queue: &'a Queue,
     /// Bounds the requests under way, over all batches of the publisher.
     pub(super) permits: &'a Semaphore,
     /// What has no answer by then counts as not sent.
@@ -56,8 +56,8 @@ impl Sender<'_> {
             reason: chain(&error),
             retry_after: None,
         })?;
-        let request =
-            self.client.send_message_batch().queue_url(self.queue.as_str()).set_entries(Some(entries));
+        let url = self.queue.url_now(self.client).await?;
+        let request = self.client.send_message_batch().queue_url(url.as_str()).set_entries(Some(entries));
         // One attempt: the relay decides when to try again, and the SDK's tries would multiply its own.
         let once = aws_sdk_sqs::Config::builder().retry_config(RetryConfig::disabled());
 

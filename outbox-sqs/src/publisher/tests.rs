@@ -369,7 +369,7 @@ async fn settings_that_cannot_work_are_refused_at_start_by_name() {
     for (publisher, expected) in [
         (new(), "route"),
         (new().route("orders", "http://sqs.invalid/1/orders.fifo"), "FIFO"),
-        (new().route("orders", "orders"), "URL of a queue"),
+        (new().route("orders", "my orders"), "a queue's URL"),
         (new().route("orders", ORDERS).max_bytes(0), "max_bytes"),
         (new().route("orders", ORDERS).max_bytes(2 << 20), "max_bytes"),
         (new().route("orders", ORDERS).concurrency(0), "concurrency"),

@@ -11,18 +11,17 @@ use aws_sdk_sqs::{
     config::{retry::RetryConfig, timeout::TimeoutConfig},
     error::{ProvideErrorMetadata as _, SdkError},
     operation::change_message_visibility::ChangeMessageVisibilityError,
-    types::{MessageSystemAttributeName, QueueAttributeName},
+    types::MessageSystemAttributeName,
 };
 use futures_util::future::join_all;
 use outbox_core::source::{Incoming, Receipt, Source, SourceError};
-use tokio::time::timeout;
 
 use self::receipt::{MAX_INVISIBLE, whole_seconds};
 use crate::{
     classify::Kind,
     fault::Fault,
     limits::MAX_ENTRIES,
-    queue::{QueueError, QueueUrl},
+    queue::{AskError, Queue, QueueError, QueueKind},
     trace::SYSTEM,
 };
 
@@ -59,15 +58,16 @@ const VISIBILITY: Duration = Duration::from_secs(30);
 #[must_use]
 pub struct SqsSource {
     client: Client,
-    queue: QueueUrl,
+    queue: Queue,
     wait: Duration,
     visibility: Duration,
 }
 
 impl SqsSource {
-    /// Receives from the queue with this URL, as `GetQueueUrl` gives it.
-    pub fn new(client: Client, queue_url: impl Into<String>) -> Self {
-        Self { client, queue: QueueUrl::new(queue_url), wait: MAX_WAIT, visibility: VISIBILITY }
+    /// Receives from a queue: by its URL (as `GetQueueUrl` gives it), its ARN or its name. SQS is asked for the URL of
+    /// an ARN or a name once, at start, which needs `sqs:GetQueueUrl`.
+    pub fn new(client: Client, queue: impl Into<String>) -> Self {
+        Self { client, queue: Queue::new(queue), wait: MAX_WAIT, visibility: VISIBILITY }
     }
 
     /// How long a receive waits for a first message, in whole seconds, at most 20 s. Default: 20 s.
@@ -96,6 +96,9 @@ impl SqsSource {
                 self.wait
             )));
         }
+        if self.queue.kind() == QueueKind::Fifo {
+            return Err(SourceError::Refused(QueueError::Fifo(self.queue.to_string()).to_string()));
+        }
         let found = self.visibility;
         if found < Duration::from_secs(1) || found > MAX_INVISIBLE {
             let message =
@@ -117,8 +120,8 @@ impl SqsSource {
     /// Deletes at most ten deliveries and gives back those that are still there.
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, Fault> {
         let entries = receipt::entries(receipts).collect();
-        let request =
-            self.client.delete_message_batch().queue_url(self.queue.as_str()).set_entries(Some(entries));
+        let url = self.queue.url_now(&self.client).await?;
+        let request = self.client.delete_message_batch().queue_url(url.as_str()).set_entries(Some(entries));
         let answer = request
             .customize()
             .config_override(self.prompt())
@@ -134,10 +137,11 @@ impl SqsSource {
     /// Makes a delivery visible to others after `delay`. `false` where it is no longer ours, because
     /// its visibility has ended or somebody deleted it.
     async fn change_visibility(&self, receipt: &Receipt, delay: Duration) -> Result<bool, Fault> {
+        let url = self.queue.url_now(&self.client).await?;
         let request = self
             .client
             .change_message_visibility()
-            .queue_url(self.queue.as_str())
+            .queue_url(url.as_str())
             .receipt_handle(&*receipt.0)
             .visibility_timeout(whole_seconds(delay.min(MAX_INVISIBLE)));
         match request.customize().config_override(self.prompt()).send().await {
@@ -178,10 +182,11 @@ impl Source for SqsSource {
             .timeout_config(timeouts.build())
             // The consumer's loop tries again.
             .retry_config(RetryConfig::disabled());
+        let url = self.queue.url_now(&self.client).await.map_err(unavailable)?;
         let answer = self
             .client
             .receive_message()
-            .queue_url(self.queue.as_str())
+            .queue_url(url.as_str())
             .max_number_of_messages(max)
             .wait_time_seconds(whole_seconds(self.wait))
             .visibility_timeout(whole_seconds(self.visibility))
@@ -234,15 +239,10 @@ impl Source for SqsSource {
     }
 
     async fn retention(&self) -> Result<Option<Duration>, SourceError> {
-        let asked = self.queue.attribute(&self.client, QueueAttributeName::MessageRetentionPeriod);
-        let Ok(answer) = timeout(REQUEST_TIME, asked).await else {
-            let reason = format!("no answer within {REQUEST_TIME:?}");
-            return Err(SourceError::Unavailable { reason, source: None });
-        };
-        match answer {
-            Ok(seconds) => Ok(seconds.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs)),
-            Err(fault) if fault.is_denied() => Ok(None),
-            Err(fault) => Err(unavailable(fault.fault)),
+        match self.queue.ask(&self.client).await {
+            Ok(facts) => Ok(facts.retention),
+            Err(AskError::Denied(_)) => Ok(None),
+            Err(error) => Err(SourceError::Unavailable { reason: error.to_string(), source: None }),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use aws_smithy_http_client::test_util::NeverClient;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::*;
 use crate::stub::{Answer, Requests, client, ids};
@@ -147,7 +148,7 @@ async fn settings_that_cannot_work_are_refused_at_start_by_name() {
     let new = || SqsSource::new(client.clone(), QUEUE);
     for (source, expected) in [
         (SqsSource::new(client.clone(), "http://sqs.invalid/1/orders.fifo"), "FIFO"),
-        (SqsSource::new(client.clone(), "orders"), "URL of a queue"),
+        (SqsSource::new(client.clone(), "my orders"), "a queue's URL"),
         (new().wait(Duration::from_secs(21)), "wait"),
         (new().visibility_timeout(Duration::ZERO), "visibility timeout"),
         (new().visibility_timeout(Duration::from_secs(13 * 3600)), "visibility timeout"),
