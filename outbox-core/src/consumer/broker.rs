@@ -63,21 +63,23 @@ impl<S: Source> Broker<S> {
         result.inspect(|_| self.receiving.up()).map_err(|error| self.receiving.down(&error))
     }
 
-    /// Acknowledges. What the broker does not take comes again, and the inbox drops it.
-    pub(super) async fn ack(&self, receipts: &[Receipt]) {
+    /// Acknowledges, and gives what the broker did not take.
+    pub(super) async fn ack(&self, receipts: &[Receipt]) -> Vec<Receipt> {
         match in_time(self.answer_time, self.source.ack(receipts)).await {
             Ok(left) => {
                 self.answering.up();
                 if !left.is_empty() {
-                    tracing::warn!(
+                    tracing::debug!(
                         left = left.len(),
                         of = receipts.len(),
-                        "acknowledgements were not taken; duplicates will come"
+                        "acknowledgements were not taken"
                     );
                 }
+                left
             }
             Err(error) => {
                 self.answering.down(&error);
+                receipts.to_vec()
             }
         }
     }
@@ -92,22 +94,28 @@ impl<S: Source> Broker<S> {
         }
     }
 
-    /// Prolongs; `false` where the delivery is no longer ours, so that there is nothing to prolong.
-    pub(super) async fn extend(&self, receipt: &Receipt, visibility: Duration) -> bool {
-        match in_time(self.answer_time, self.source.extend(receipt, visibility)).await {
-            Ok(is_ours) => {
+    /// Prolongs, and gives those that are no longer ours, so that there is nothing to prolong; `None` where the broker
+    /// did not answer for all of them.
+    pub(super) async fn extend_all(
+        &self,
+        receipts: &[Receipt],
+        visibility: Duration,
+    ) -> Option<Vec<Receipt>> {
+        match in_time(self.answer_time, self.source.extend_all(receipts, visibility)).await {
+            Ok(lost) => {
                 self.answering.up();
-                if !is_ours {
+                if !lost.is_empty() {
                     tracing::debug!(
-                        receipt = %receipt.0,
-                        "a delivery's visibility ended before it was prolonged; a duplicate may come"
+                        lost = lost.len(),
+                        of = receipts.len(),
+                        "deliveries' visibility ended before it was prolonged; duplicates may come"
                     );
                 }
-                is_ours
+                Some(lost)
             }
             Err(error) => {
                 self.answering.down(&error);
-                true
+                None
             }
         }
     }

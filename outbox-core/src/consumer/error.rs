@@ -107,6 +107,17 @@ pub enum ConsumerError {
         /// What was given.
         found: usize,
     },
+    /// More receivers than deliveries may be held: some would never have a place to ask for.
+    #[error(
+        "expected at most as many receivers as the concurrency ({concurrency}), found {receivers}: lower `receivers` \
+         or raise `concurrency`"
+    )]
+    TooManyReceivers {
+        /// How many receive calls were to be under way.
+        receivers: usize,
+        /// How many deliveries may be held.
+        concurrency: usize,
+    },
     /// Each handler would be rolled back at once.
     #[error("expected `handler_timeout` to be longer than nothing")]
     NoTimeToHandle,

@@ -9,9 +9,10 @@ use super::{Delivery, HandlerError};
 /// (`move |event: Delivery<E>, txn: Tx| { let stock = stock.clone(); async move { .. } }`). A type that carries
 /// its own state implements the trait:
 ///
-/// The message's visibility is prolonged by the same task, between the handler's awaits. A handler that blocks its
-/// thread, or computes for long without an await, holds that up: its message is given to another consumer
-/// meanwhile, which waits for its commit and holds a connection for that. Put such work into
+/// The visibility of messages is prolonged by a task of the same runtime. A handler that blocks its thread, or
+/// computes for long without an await, takes that thread away from it, and from the other handlers; where all threads
+/// are taken, messages are given to another consumer meanwhile, which waits for the commit and holds connections for
+/// that. Put such work into
 /// `tokio::task::spawn_blocking` and await it. For the same reason its [timeout](super::Consumer::handler_timeout)
 /// can end it only at an await.
 ///

@@ -3,19 +3,23 @@
 use std::{
     error::Error,
     fmt::Display,
+    pin::pin,
     sync::atomic::{AtomicU32, Ordering},
 };
+
+use tokio::sync::Notify;
 
 /// Something that can be away.
 #[derive(Debug)]
 pub(super) struct Health {
     what: &'static str,
     failures: AtomicU32,
+    back: Notify,
 }
 
 impl Health {
     pub(super) const fn of(what: &'static str) -> Self {
-        Self { what, failures: AtomicU32::new(0) }
+        Self { what, failures: AtomicU32::new(0), back: Notify::const_new() }
     }
 
     /// It answered.
@@ -23,6 +27,7 @@ impl Health {
         let failures = self.failures.swap(0, Ordering::Relaxed);
         if failures > 0 {
             tracing::info!(failures, "{} is back", self.what);
+            self.back.notify_waiters();
         }
     }
 
@@ -40,6 +45,19 @@ impl Health {
     /// Whether its last answer was none.
     pub(super) fn is_up(&self) -> bool {
         self.failures.load(Ordering::Relaxed) == 0
+    }
+
+    /// Waits until it is.
+    pub(super) async fn until_up(&self) {
+        loop {
+            let mut back = pin!(self.back.notified());
+            // From here on its return is not missed.
+            back.as_mut().enable();
+            if self.is_up() {
+                return;
+            }
+            back.await;
+        }
     }
 }
 

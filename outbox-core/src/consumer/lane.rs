@@ -4,17 +4,16 @@
 //! behind it is given back unprocessed, so that nothing overtakes.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures_util::future::join_all;
 use tokio::{
     select,
     sync::{OwnedSemaphorePermit, mpsc},
-    time::{MissedTickBehavior, interval_at, sleep},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +21,7 @@ use super::{
     InboxStore,
     broker::Broker,
     desk::{Desk, Parcel, Verdict},
+    heartbeat::{Held, Hold},
 };
 use crate::source::{Receipt, Source};
 
@@ -30,6 +30,8 @@ pub(super) struct Tools<S, I: InboxStore> {
     pub(super) broker: Arc<Broker<S>>,
     pub(super) desk: Arc<Desk<I>>,
     pub(super) acks: mpsc::Sender<Receipt>,
+    /// What is kept invisible to others.
+    pub(super) held: Arc<Held>,
     /// How long a handler may take.
     pub(super) handler_timeout: Duration,
     /// Nothing is begun any more.
@@ -38,9 +40,10 @@ pub(super) struct Tools<S, I: InboxStore> {
     pub(super) cut_off: CancellationToken,
 }
 
-/// A delivery with its share of the concurrency bound.
+/// A delivery that is kept invisible to others, with its share of the concurrency bound.
 pub(super) struct Waiting {
     pub(super) parcel: Parcel,
+    pub(super) hold: Hold,
     pub(super) _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -52,8 +55,6 @@ pub(super) struct Lane {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
-    /// The delivery that is being processed.
-    current: Option<Receipt>,
     closed: bool,
 }
 
@@ -85,7 +86,6 @@ impl Lane {
     fn next(&self) -> Option<Waiting> {
         let mut state = self.state();
         let next = state.waiting.pop_front();
-        state.current = next.as_ref().map(|waiting| waiting.parcel.receipt.clone());
         state.closed = next.is_none();
         next
     }
@@ -94,19 +94,7 @@ impl Lane {
     fn close(&self) -> VecDeque<Waiting> {
         let mut state = self.state();
         state.closed = true;
-        state.current = None;
         std::mem::take(&mut state.waiting)
-    }
-
-    /// The delivery being processed is settled: its visibility is not prolonged any more.
-    fn settled(&self) {
-        self.state().current = None;
-    }
-
-    fn outstanding(&self) -> Vec<Receipt> {
-        let state = self.state();
-        let waiting = state.waiting.iter().map(|waiting| &waiting.parcel.receipt);
-        state.current.iter().chain(waiting).cloned().collect()
     }
 }
 
@@ -123,34 +111,32 @@ impl<S: Source, I: InboxStore> Tools<S, I> {
     /// Works a lane off.
     pub(super) async fn work(self: Arc<Self>, lane: Arc<Lane>) {
         let _close = CloseOnDrop(&lane);
-        // Both are polled by this task, so a handler is not held up by a heartbeat. The heartbeat that loses is
-        // dropped: its only effect is a visibility that is about to be settled.
-        select! {
-            biased;
-            () = self.drain(&lane) => {}
-            () = self.heartbeat(&lane) => {}
-        }
-    }
-
-    async fn drain(&self, lane: &Lane) {
-        while let Some(Waiting { parcel, _permit }) = lane.next() {
+        while let Some(Waiting { parcel, hold, _permit }) = lane.next() {
             let verdict = if self.draining.is_cancelled() {
                 Verdict::GiveBack(Duration::ZERO)
             } else {
                 self.process(&parcel).await
             };
-            lane.settled();
             match verdict {
-                // The acknowledger outlives the lanes; were it gone, the message would come again.
-                Verdict::Ack => drop(self.acks.send(parcel.receipt).await),
+                Verdict::Ack => {
+                    // Deleted, it cannot be prolonged: a call that is under way does no harm.
+                    drop(hold);
+                    // The acknowledger outlives the lanes; were it gone, the message would come again.
+                    let _ = self.acks.send(parcel.receipt).await;
+                }
                 Verdict::GiveBack(delay) => {
-                    self.broker.nack(&parcel.receipt, delay).await;
-                    for behind in lane.close() {
-                        self.broker.nack(&behind.parcel.receipt, delay).await;
+                    self.give_back(&parcel.receipt, hold, delay).await;
+                    for Waiting { parcel, hold, _permit } in lane.close() {
+                        self.give_back(&parcel.receipt, hold, delay).await;
                     }
                 }
             }
         }
+    }
+
+    async fn give_back(&self, receipt: &Receipt, hold: Hold, delay: Duration) {
+        hold.end().await;
+        self.broker.nack(receipt, delay).await;
     }
 
     async fn process(&self, parcel: &Parcel) -> Verdict {
@@ -178,26 +164,6 @@ impl<S: Source, I: InboxStore> Tools<S, I> {
                     );
                 }
             }
-        }
-    }
-
-    /// Prolongs the visibility of everything in the lane, for as long as it is polled.
-    async fn heartbeat(&self, lane: &Lane) {
-        let Some(visibility) = self.broker.visibility() else { return std::future::pending().await };
-        let third = (visibility / 3).max(Duration::from_millis(1));
-        let mut beats = interval_at(tokio::time::Instant::now() + third, third);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // Deliveries that are no longer ours; asked for again, each would be an error of the broker.
-        let mut lost = HashSet::new();
-        loop {
-            beats.tick().await;
-            let mut ours = lane.outstanding();
-            lost.retain(|receipt| ours.contains(receipt));
-            ours.retain(|receipt| !lost.contains(receipt));
-            let answers = join_all(ours.iter().map(|receipt| self.broker.extend(receipt, visibility))).await;
-            lost.extend(
-                ours.into_iter().zip(answers).filter(|(_, is_ours)| !is_ours).map(|(receipt, _)| receipt),
-            );
         }
     }
 }

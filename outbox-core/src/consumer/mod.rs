@@ -18,15 +18,19 @@
 //!
 //! What is given back too often is moved by the broker's own redrive policy.
 
+mod acknowledger;
 mod backoff;
 mod broker;
 mod delivery;
 mod desk;
 mod error;
+mod hall;
 mod handler;
 mod health;
+mod heartbeat;
 mod inbox;
 mod lane;
+mod receiver;
 mod report;
 mod routes;
 mod run;
@@ -74,6 +78,7 @@ pub struct Consumer<S, I: InboxStore> {
     routes: Routes<I::Tx>,
     unknown: Unknown,
     concurrency: usize,
+    receivers: usize,
     handler_timeout: Duration,
     drain_timeout: Duration,
     retry: RetryPolicy,
@@ -88,6 +93,7 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
             routes: Routes::new(),
             unknown: Unknown::default(),
             concurrency: 8,
+            receivers: 1,
             handler_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(20),
             retry: RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(300), u32::MAX),
@@ -128,6 +134,18 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
         self
     }
 
+    /// How many receive calls of the source are under way at the same time. Default: 1; at most 64, and not more than
+    /// the [concurrency](Self::concurrency), whose places they share: each asks for its share of them at most.
+    ///
+    /// Too small: messages wait for round trips. A request brings ten from SQS at most, so that one receiver's ceiling is
+    /// ten messages a round trip, less what its handlers take: 500 a second at 20 ms. Too large: each idle receiver is a
+    /// long poll that is paid for, and the shares become small, which costs more requests: ten places and more for each
+    /// of them are a good start. A receiver whose request fails waits by itself while the others go on.
+    pub fn receivers(mut self, receivers: usize) -> Self {
+        self.receivers = receivers;
+        self
+    }
+
     /// How long a handler may take, its transaction's begin and commit included; then it is rolled back and its message
     /// given back, with backoff. Default: 5 min. Until then its message is kept invisible to others, however short its
     /// visibility is; a warning tells when that was prolonged for the first time over its whole length. Too long: a
@@ -162,6 +180,7 @@ impl<S, I: InboxStore> fmt::Debug for Consumer<S, I> {
             .field("routes", &self.routes)
             .field("unknown", &self.unknown)
             .field("concurrency", &self.concurrency)
+            .field("receivers", &self.receivers)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,11 @@
 //! The consumer under moved time: what hangs, what takes long, and what it costs.
 
+mod acknowledgements;
+mod fifo;
 mod groups;
 mod hanging;
+mod heartbeat;
+mod receivers;
 mod requests;
 mod told;
 mod world;

@@ -100,6 +100,18 @@ impl Handled {
         self.0.lock().expect("nothing panics with the lock held").push(event.order_id);
     }
 
+    /// A handler that notes each order and is done.
+    pub(crate) fn noting(
+        &self,
+    ) -> impl Fn(Delivery<OrderPlaced>, ()) -> std::future::Ready<Result<(), HandlerError>> + Send + Sync + 'static
+    {
+        let handled = self.clone();
+        move |event, ()| {
+            handled.note(&event);
+            std::future::ready(Ok(()))
+        }
+    }
+
     pub(crate) fn all(&self) -> Vec<u32> {
         self.0.lock().expect("nothing panics with the lock held").clone()
     }

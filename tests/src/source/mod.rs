@@ -214,7 +214,9 @@ impl Source for ScriptedSource {
 
     async fn extend(&self, receipt: &Receipt, _: Duration) -> Result<bool, SourceError> {
         let mut state = self.state();
-        let label = state.messages[&number(receipt)].label.clone();
+        // A heartbeat that was under way when the message was acknowledged.
+        let Some(scripted) = state.messages.get(&number(receipt)) else { return Ok(false) };
+        let label = scripted.label.clone();
         state.told.push(Told::Extended(label));
         Ok(true)
     }
