@@ -34,6 +34,15 @@ pub enum Outcome {
         /// What was found, for the operator.
         reason: String,
     },
+    /// This message was not tried, because an earlier one of its order was not sent: to send it would be to
+    /// overtake. Nobody's fault: no attempt is counted, and it goes again behind the earlier one.
+    ///
+    /// Only for a message behind another one of the same batch, which says why. A batch of which nothing else
+    /// came back counts as [`Unavailable`](Self::Unavailable): it would be sent again at once, for ever.
+    HeldBack {
+        /// What it waits for, for the operator.
+        reason: String,
+    },
 }
 
 impl Outcome {
@@ -68,6 +77,11 @@ impl Outcome {
         Self::Failed { reason: reason.to_string() }
     }
 
+    /// The message was not tried, because an earlier one of its order was not sent.
+    pub fn held_back(reason: impl fmt::Display) -> Self {
+        Self::HeldBack { reason: reason.to_string() }
+    }
+
     /// What a metric or a span calls a message that was not sent; `None` where it was.
     pub(crate) fn failure(&self) -> Option<&'static str> {
         match self {
@@ -76,6 +90,7 @@ impl Outcome {
             Self::Throttled { .. } => Some("throttled"),
             Self::Rejected { .. } => Some("rejected"),
             Self::Failed { .. } => Some("failed"),
+            Self::HeldBack { .. } => Some("held_back"),
         }
     }
 

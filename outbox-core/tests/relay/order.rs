@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use outbox_core::{
+    log::SubscriptionState,
     message::{Message, Seq},
     publisher::{Outcome, Publisher},
     relay::RelayConfig,
@@ -71,6 +72,35 @@ async fn an_aggregate_is_never_in_two_batches_nor_twice_in_one() {
     assert_eq!(publisher.doubled.load(Ordering::SeqCst), 0);
     assert!(publisher.most_at_once.load(Ordering::SeqCst) > 10, "aggregates go side by side");
     assert_complete_and_ordered(&publisher.record.messages(), &log.committed());
+    relay.stop().await.expect("stops");
+}
+
+/// One outcome of a batch held back is nobody's outage: the others go on, and it costs no attempt.
+#[tokio::test(start_paused = true)]
+async fn what_is_held_back_goes_behind_the_one_that_failed_and_costs_no_attempt() {
+    let (log, publisher) = (log(), ScriptedPublisher::new().keeping_order_in_batch());
+    let seqs = append(&log, 6, 2);
+    let (fails, behind) = (seqs[0], [seqs[2], seqs[4]]);
+    publisher.then(Answer::by(move |message| match message.seq {
+        seq if seq == fails => Outcome::failed("not now"),
+        seq if behind.contains(&seq) => Outcome::held_back("behind the one that failed"),
+        _ => Outcome::published(),
+    }));
+    let relay = spawn(&log, publisher.clone());
+    until("the first batch", || publisher.calls() == 1).await;
+    until("the other aggregate", || publisher.published().len() >= 3).await;
+    until("the hold", || {
+        log.subscription(NAME).is_some_and(|stored| stored.holds.values().any(|hold| hold.attempts == 1))
+    })
+    .await;
+    let stored = log.subscription(NAME).expect("registered");
+    assert_eq!(stored.state, SubscriptionState::Running, "nobody is away");
+    for seq in behind {
+        assert!(stored.holds.get(&seq).is_none_or(|hold| hold.attempts == 0), "{:?}", stored.holds);
+    }
+    drained(&log).await;
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    assert_eq!(publisher.published().len(), 6, "nothing went twice");
     relay.stop().await.expect("stops");
 }
 

@@ -43,6 +43,25 @@ async fn an_outage_of_the_broker_loses_nothing_keeps_order_and_does_not_spin() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_publisher_that_only_holds_back_is_not_asked_again_at_once() {
+    let (log, publisher) = (log(), ScriptedPublisher::new().max_batch(10));
+    append(&log, 30, 7);
+    publisher.always(Answer::Each(Outcome::held_back("behind an earlier one")));
+    let relay = spawn(&log, publisher.clone());
+    sleep(Duration::from_secs(3600)).await;
+    assert!((100..=300).contains(&publisher.calls()), "{} calls in an hour", publisher.calls());
+    let stored = log.subscription(NAME).expect("registered");
+    assert_eq!(stored.state, SubscriptionState::BrokerDown);
+    assert_eq!(stored.last_error.as_deref(), Some("nothing was tried: behind an earlier one"));
+    assert!(stored.holds.is_empty(), "no attempt is counted: {:?}", stored.holds);
+
+    publisher.always(Answer::Publish);
+    drained(&log).await;
+    assert_complete_and_ordered(&publisher.published(), &log.committed());
+    relay.stop().await.expect("stops");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panicking_publisher_does_not_end_the_loop() {
     let (log, publisher) = (log(), ScriptedPublisher::new());
     append(&log, 20, 4);

@@ -64,6 +64,9 @@ pub(super) fn judge(
                 let reason = format!("the publisher answered for {answered} of {sent} messages");
                 says = BrokerSays::Away { reason };
             }
+            if let Some(reason) = all_held_back(&outcomes) {
+                says.worsen(BrokerSays::Away { reason });
+            }
             let mut verdicts: Vec<Verdict> = outcomes
                 .into_iter()
                 .zip(batch.messages.iter().zip(&batch.tags))
@@ -77,6 +80,7 @@ pub(super) fn judge(
                         says.worsen(BrokerSays::Slower { reason, retry_after });
                         Verdict::Unsent
                     }
+                    Outcome::HeldBack { .. } => Verdict::Unsent,
                     Outcome::Rejected { reason } => Verdict::Dead { reason },
                     Outcome::Failed { reason } => failed(policy, message, tag.attempts, reason, rng),
                 })
@@ -84,6 +88,18 @@ pub(super) fn judge(
             verdicts.resize(sent, Verdict::Unsent);
             (verdicts, says)
         }
+    }
+}
+
+/// Why nothing of a batch was tried, where that is all that was said of it. Nothing has changed then: without a pause
+/// the same batch would go again at once, for ever.
+fn all_held_back(outcomes: &[Outcome]) -> Option<String> {
+    let is_held_back = |outcome: &Outcome| matches!(outcome, Outcome::HeldBack { .. });
+    match outcomes {
+        [Outcome::HeldBack { reason }, others @ ..] if others.iter().all(is_held_back) => {
+            Some(format!("nothing was tried: {reason}"))
+        }
+        _ => None,
     }
 }
 
