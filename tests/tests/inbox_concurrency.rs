@@ -14,8 +14,8 @@ use outbox_core::{
 };
 use outbox_seaorm::{
     Inbox, Tx,
-    inbox::PurgeError,
-    tables::{audit, inbox_message},
+    inbox::{Answer, PurgeError},
+    tables::{audit, inbox_command, inbox_message},
 };
 use outbox_tests::on_each_database;
 use sea_orm::{
@@ -177,6 +177,40 @@ on_each_database!(purge_removes_what_is_old_and_nothing_that_may_come_again, asy
         inbox_message::Entity::find().filter(inbox_message::Column::Consumer.eq(consumer)).count(&test.db)
     };
     assert_eq!((left("inventory").await?, left("mail").await?), (300, 10));
+    Ok(())
+});
+
+on_each_database!(purge_removes_old_commands_and_those_of_this_inbox_only, async |test| {
+    let rows = |consumer: &'static str, age: i64, count: i64| {
+        let rows = (0..count).map(move |number| inbox_command::ActiveModel {
+            consumer: Set(consumer.into()),
+            command_key: Set(format!("{age}-{number}")),
+            request_hash: Set(vec![1]),
+            result: Set(Some("1".into())),
+            // Of different ages, so that chunks end between them.
+            begun_at: Set(
+                chrono::Utc::now() - chrono::Duration::days(age) + chrono::Duration::milliseconds(number)
+            ),
+            done_at: Set(None),
+        });
+        inbox_command::Entity::insert_many(rows).exec_without_returning(&test.db)
+    };
+    rows("shop", 40, 2_500).await?;
+    rows("shop", 20, 100).await?;
+    rows("mail", 40, 10).await?;
+    let inbox = Inbox::new(test.db.clone(), "shop")?;
+    assert_eq!(inbox.purge(30 * DAY).await?, 2_500);
+    assert_eq!(inbox.purge(30 * DAY).await?, 0);
+    let left = |consumer: &'static str| {
+        inbox_command::Entity::find().filter(inbox_command::Column::Consumer.eq(consumer)).count(&test.db)
+    };
+    assert_eq!((left("shop").await?, left("mail").await?), (100, 10));
+    let answer = |key: &'static str| {
+        let inbox = inbox.clone();
+        async move { inbox.once(key, [1], async |_| Ok::<_, DbErr>(2)).await }
+    };
+    assert_eq!(answer("20-0").await?, Answer::Repeated(1), "within the window");
+    assert_eq!(answer("40-0").await?, Answer::First(2), "past it the key is a new one");
     Ok(())
 });
 

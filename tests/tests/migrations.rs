@@ -1,6 +1,8 @@
 //! The migrations, up and down, with data in the tables.
 
-use outbox_seaorm::tables::{archive, audit, event, hold, inbox_message, meta, receipt, subscription};
+use outbox_seaorm::tables::{
+    archive, audit, event, hold, inbox_command, inbox_message, meta, receipt, subscription,
+};
 use outbox_tests::on_each_database;
 use sea_orm::{ActiveModelTrait as _, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, Set};
 use sea_orm_migration::prelude::*;
@@ -75,6 +77,13 @@ async fn fill_every_table(db: &DatabaseConnection) -> anyhow::Result<()> {
         ..Default::default()
     };
     inbox_message::Entity::insert(processed).exec_without_returning(db).await?;
+    let run = inbox_command::ActiveModel {
+        consumer: Set("shop".into()),
+        command_key: Set("k".into()),
+        request_hash: Set(vec![7; 32]),
+        ..Default::default()
+    };
+    inbox_command::Entity::insert(run).exec_without_returning(db).await?;
     Ok(())
 }
 

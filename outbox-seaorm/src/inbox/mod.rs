@@ -4,10 +4,14 @@
 //! different sources do not meet. The row is inserted first, in the transaction that the handler then writes in. A copy
 //! that comes at the same moment waits at that row: when the first commits it is a duplicate, when the first
 //! rolls back it runs.
+//!
+//! A command that a client may send again is the same with an answer that is kept: see [`Inbox::once`].
 
 mod claim;
 mod error;
+mod failure;
 mod name;
+mod once;
 mod process;
 mod purge;
 
@@ -17,8 +21,10 @@ use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::sync::Semaphore;
 
 pub use error::{InboxNameError, PurgeError};
+pub use once::{Answer, OnceError, RequestHash};
 
 use name::ConsumerName;
+use once::Running;
 
 /// How long an inbox remembers a message unless told otherwise: twice the longest that SQS keeps one.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(28 * 24 * 60 * 60);
@@ -72,6 +78,7 @@ pub struct Inbox {
     window: Duration,
     /// SQLite has one writer. Those who wait for it in the database ask again and again, and in no order.
     turns: Option<Arc<Semaphore>>,
+    running: Running,
 }
 
 impl Inbox {
@@ -83,7 +90,7 @@ impl Inbox {
     pub fn new(db: DatabaseConnection, consumer: impl Into<String>) -> Result<Self, InboxNameError> {
         let consumer = Arc::new(ConsumerName::new(consumer.into())?);
         let turns = (db.get_database_backend() == DbBackend::Sqlite).then(|| Arc::new(Semaphore::new(1)));
-        Ok(Self { db, consumer, window: DEFAULT_WINDOW, turns })
+        Ok(Self { db, consumer, window: DEFAULT_WINDOW, turns, running: Running::default() })
     }
 
     /// How long a message is remembered. Default: 28 days. A consumer refuses to start on a source that keeps messages

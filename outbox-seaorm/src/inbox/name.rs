@@ -13,6 +13,12 @@ const MAX_SOURCE_AND_ID: usize = 255;
 /// Longest replay id, in characters.
 const MAX_REPLAY: usize = 40;
 
+/// Longest key of a command, in characters.
+const MAX_COMMAND_KEY: usize = 255;
+
+/// Longest hash of a request, in bytes: that of SHA-512.
+const MAX_REQUEST_HASH: usize = 64;
+
 /// The name of a consumer.
 #[derive(Debug)]
 pub(super) struct ConsumerName(String);
@@ -39,16 +45,32 @@ pub(super) fn check(key: MessageKey<'_>) -> Result<(), String> {
         ("replay id", key.replay, MAX_REPLAY),
     ];
     for (what, value, longest) in parts {
-        let Some(value) = value else { continue };
-        let length = value.chars().count();
-        if !(1..=longest).contains(&length) {
-            return Err(format!("expected a message's {what} of 1 to {longest} characters, found {length}"));
+        if let Some(value) = value {
+            check_text(&format!("a message's {what}"), value, longest)?;
         }
-        if value.ends_with(' ') || value.contains('\0') {
-            return Err(format!(
-                "expected a message's {what} without blanks at its end and without NUL, found `{value}`"
-            ));
-        }
+    }
+    Ok(())
+}
+
+/// The same for the key of a command. A request without a hash could not be told from others.
+pub(super) fn check_command(key: &str, request_hash: &[u8]) -> Result<(), String> {
+    check_text("a command's key", key, MAX_COMMAND_KEY)?;
+    if (1..=MAX_REQUEST_HASH).contains(&request_hash.len()) {
+        return Ok(());
+    }
+    let length = request_hash.len();
+    Err(format!(
+        "expected a request's hash of 1 to {MAX_REQUEST_HASH} bytes, found {length}: `RequestHash` makes one"
+    ))
+}
+
+fn check_text(what: &str, value: &str, longest: usize) -> Result<(), String> {
+    let length = value.chars().count();
+    if !(1..=longest).contains(&length) {
+        return Err(format!("expected {what} of 1 to {longest} characters, found {length}"));
+    }
+    if value.ends_with(' ') || value.contains('\0') {
+        return Err(format!("expected {what} without blanks at its end and without NUL, found `{value}`"));
     }
     Ok(())
 }
@@ -82,6 +104,16 @@ mod tests {
             ("/orders", "1", Some(&*"r".repeat(41))),
         ] {
             assert!(check(MessageKey { source, id, replay }).is_err(), "{source:?} {id:?} {replay:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_without_a_key_or_a_hash_that_can_be_stored_is_refused() {
+        let long = "ü".repeat(255);
+        assert!(check_command(&long, &[0; 64]).is_ok());
+        assert!(check_command("k", &[0]).is_ok());
+        for (key, hash) in [("", 1), ("k ", 1), ("k\0", 1), (&*format!("{long}k"), 1), ("k", 0), ("k", 65)] {
+            assert!(check_command(key, &vec![0; hash]).is_err(), "{key:?} {hash}");
         }
     }
 }

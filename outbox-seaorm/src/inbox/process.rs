@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
+use super::{Inbox, failure::Failure, name};
+use crate::tx::{Loan, Tx};
 use outbox_core::consumer::{HandlerError, InboxError, InboxStore, MessageKey, Processed};
-use sea_orm::DbErr;
-
-use super::{Inbox, name};
-use crate::tx::{Conflict, Loan, LoanError, Tx, refuses_content};
 
 impl Inbox {
     /// Runs `handler` in a transaction unless this consumer has processed the message before, and commits what it
@@ -41,7 +39,7 @@ impl Inbox {
 
     async fn open<E>(&self, key: MessageKey<'_>) -> Result<Option<Loan>, InboxError<E>> {
         name::check(key).map_err(InboxError::Key)?;
-        self.claim(key).await.map_err(database)
+        Ok(self.claim(key).await.map_err(Failure::from)?)
     }
 
     async fn close<T, E>(
@@ -55,20 +53,11 @@ impl Inbox {
                 if loan.is_doubtful() {
                     self.check_alive(key, &loan).await?;
                 }
-                match loan.commit().await {
-                    Ok(()) => Ok(value),
-                    Err(LoanError::Kept) => Err(InboxError::TransactionKept),
-                    Err(LoanError::Database(error)) if refuses_content(&error) => {
-                        Err(InboxError::Refused(Box::new(error)))
-                    }
-                    Err(LoanError::Database(error)) => Err(database(error)),
-                }
+                loan.commit().await.map_err(Failure::from)?;
+                Ok(value)
             }
             Err(error) => {
-                if let Err(rollback) = loan.rollback().await {
-                    // The connection is lost, and the transaction with it.
-                    tracing::debug!(error = %rollback, "a rollback was not confirmed");
-                }
+                roll_back(loan).await;
                 Err(InboxError::Handler(error))
             }
         }
@@ -76,19 +65,19 @@ impl Inbox {
 
     /// A handler may go on after a statement that failed. Where the database has aborted the transaction for it, a
     /// commit stores nothing and may say that all is well (PostgreSQL); the row that was inserted first tells.
-    async fn check_alive<E>(&self, key: MessageKey<'_>, loan: &Loan) -> Result<(), InboxError<E>> {
+    async fn check_alive(&self, key: MessageKey<'_>, loan: &Loan) -> Result<(), Failure> {
         match self.holds(&loan.tx(), key).await {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(InboxError::TransactionAborted),
+            Ok(false) | Err(_) => Err(Failure::Aborted),
         }
     }
 }
 
-fn database<E>(error: DbErr) -> InboxError<E> {
-    if Conflict::of(&error).is_some() {
-        InboxError::Conflict(Box::new(error))
-    } else {
-        InboxError::Store(Box::new(error))
+/// Gives a transaction up; there is another error to report.
+pub(super) async fn roll_back(loan: Loan) {
+    if let Err(rollback) = loan.rollback().await {
+        // The connection is lost, and the transaction with it.
+        tracing::debug!(error = %rollback, "a rollback was not confirmed");
     }
 }
 

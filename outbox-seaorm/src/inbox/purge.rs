@@ -1,24 +1,30 @@
-//! Forgetting messages that the broker cannot deliver any more.
+//! Forgetting messages that the broker cannot deliver any more, and commands that nobody sends again.
 
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    prelude::DateTimeUtc,
+    ColumnTrait as _, DatabaseConnection, DbErr, EntityTrait, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, prelude::DateTimeUtc,
 };
 
 use super::{Inbox, PurgeError};
 use crate::{
     clock,
-    tables::inbox_message::{Column, Entity},
+    tables::{inbox_command, inbox_message},
 };
 
 /// Rows removed with one statement: it holds their locks for milliseconds.
-const CHUNK: u64 = 1_000;
+const CHUNK: usize = 1_000;
+
+const MESSAGES: Aging<inbox_message::Entity> =
+    Aging { consumer: inbox_message::Column::Consumer, since: inbox_message::Column::ProcessedAt };
+
+const COMMANDS: Aging<inbox_command::Entity> =
+    Aging { consumer: inbox_command::Column::Consumer, since: inbox_command::Column::BegunAt };
 
 impl Inbox {
-    /// Removes this consumer's messages that were processed longer ago than `older_than`, by the database's clock, and
-    /// says how many. It works in chunks, each a statement of its own, the oldest first.
+    /// Removes this consumer's messages and commands that are older than `older_than`, by the database's clock, and says
+    /// how many. It works in chunks, each a statement of its own, the oldest first.
     ///
     /// # Errors
     /// Where `older_than` is shorter than [what the inbox promises](Self::remember_for), and where the database is away.
@@ -29,40 +35,67 @@ impl Inbox {
         if older_than < self.window {
             return Err(PurgeError::WithinWindow { window: self.window, older_than });
         }
-        let now = clock::read(&self.db).await?;
-        let Some(cutoff) =
-            chrono::Duration::from_std(older_than).ok().and_then(|age| now.checked_sub_signed(age))
-        else {
-            return Ok(0);
-        };
+        let Some(cutoff) = self.cutoff(older_than).await? else { return Ok(0) };
         let mut removed = 0;
-        while let Some(upto) = self.end_of_chunk(cutoff).await? {
-            removed += self.remove_upto(upto).await?;
+        loop {
+            let chunk = self.remove_chunk(cutoff).await?;
+            removed += chunk.removed;
+            if !chunk.more {
+                return Ok(removed);
+            }
         }
-        Ok(removed)
     }
 
-    /// The age of the youngest row of the next chunk; rows of the same instant go with it.
-    async fn end_of_chunk(&self, cutoff: DateTimeUtc) -> Result<Option<DateTimeUtc>, DbErr> {
-        let oldest = Entity::find()
+    /// The moment that is so long ago; `None` where there is none.
+    async fn cutoff(&self, age: Duration) -> Result<Option<DateTimeUtc>, DbErr> {
+        let Ok(age) = chrono::Duration::from_std(age) else { return Ok(None) };
+        Ok(clock::read(&self.db).await?.checked_sub_signed(age))
+    }
+
+    async fn remove_chunk(&self, cutoff: DateTimeUtc) -> Result<Chunk, DbErr> {
+        let messages = MESSAGES.remove_chunk(&self.db, self.consumer(), cutoff).await?;
+        let commands = COMMANDS.remove_chunk(&self.db, self.consumer(), cutoff).await?;
+        Ok(Chunk { removed: messages.removed + commands.removed, more: messages.more || commands.more })
+    }
+}
+
+/// What one chunk was.
+struct Chunk {
+    removed: u64,
+    /// Whether there may be more.
+    more: bool,
+}
+
+/// A table whose rows grow old. It has an index over these two.
+struct Aging<E: EntityTrait> {
+    consumer: E::Column,
+    since: E::Column,
+}
+
+impl<E: EntityTrait> Aging<E> {
+    /// Removes the oldest rows. Those of the same instant go together, so that each chunk ends between two.
+    async fn remove_chunk(
+        &self,
+        db: &DatabaseConnection,
+        consumer: &str,
+        cutoff: DateTimeUtc,
+    ) -> Result<Chunk, DbErr> {
+        let oldest = E::find()
             .select_only()
-            .column(Column::ProcessedAt)
-            .filter(Column::Consumer.eq(self.consumer()))
-            .filter(Column::ProcessedAt.lt(cutoff))
-            .order_by_asc(Column::ProcessedAt)
-            .limit(CHUNK)
+            .column(self.since)
+            .filter(self.consumer.eq(consumer))
+            .filter(self.since.lt(cutoff))
+            .order_by_asc(self.since)
+            .limit(CHUNK as u64)
             .into_tuple::<DateTimeUtc>()
-            .all(&self.db)
+            .all(db)
             .await?;
-        Ok(oldest.last().copied())
-    }
-
-    async fn remove_upto(&self, upto: DateTimeUtc) -> Result<u64, DbErr> {
-        let removed = Entity::delete_many()
-            .filter(Column::Consumer.eq(self.consumer()))
-            .filter(Column::ProcessedAt.lte(upto))
-            .exec(&self.db)
+        let Some(youngest) = oldest.last() else { return Ok(Chunk { removed: 0, more: false }) };
+        let removed = E::delete_many()
+            .filter(self.consumer.eq(consumer))
+            .filter(self.since.lte(*youngest))
+            .exec(db)
             .await?;
-        Ok(removed.rows_affected)
+        Ok(Chunk { removed: removed.rows_affected, more: oldest.len() >= CHUNK })
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
-use crate::tables::{archive, audit, event, hold, inbox_message, meta, receipt, subscription};
+use crate::tables::{archive, audit, event, hold, inbox_command, inbox_message, meta, receipt, subscription};
 
 /// Version of the tables that this migration makes.
 const SCHEMA_VERSION: i32 = 1;
@@ -32,12 +32,15 @@ impl MigrationTrait for Migration {
             columns.receipt(),
             columns.audit(),
             columns.inbox_message(),
+            columns.inbox_command(),
             columns.meta(),
         ] {
             manager.create_table(table).await?;
         }
         if !columns.indexes_come_with_tables() {
-            for mut index in hold_indexes().into_iter().chain([receipt_index(), inbox_index()]) {
+            for mut index in
+                hold_indexes().into_iter().chain([receipt_index(), inbox_index(), command_index()])
+            {
                 manager.create_index(index.if_not_exists().take()).await?;
             }
         }
@@ -51,6 +54,7 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.drop_table(dropped(meta::Entity)).await?;
+        manager.drop_table(dropped(inbox_command::Entity)).await?;
         manager.drop_table(dropped(inbox_message::Entity)).await?;
         manager.drop_table(dropped(audit::Entity)).await?;
         manager.drop_table(dropped(receipt::Entity)).await?;
@@ -81,6 +85,11 @@ fn receipt_index() -> IndexCreateStatement {
 /// For the purge: the rows of a consumer by age.
 fn inbox_index() -> IndexCreateStatement {
     index(inbox_message::Entity, "age", &["consumer", "processed_at"])
+}
+
+/// The same of its commands.
+fn command_index() -> IndexCreateStatement {
+    index(inbox_command::Entity, "age", &["consumer", "begun_at"])
 }
 
 fn index<E: EntityName>(entity: E, suffix: &str, columns: &[&'static str]) -> IndexCreateStatement {
@@ -270,6 +279,22 @@ impl Columns {
             .primary_key(Index::create().col("consumer").col("source").col("message_id").col("replay"));
         if self.indexes_come_with_tables() {
             table.index(&mut inbox_index());
+        }
+        table
+    }
+
+    fn inbox_command(&self) -> TableCreateStatement {
+        let mut table = self.table(inbox_command::Entity);
+        table
+            .col(ColumnDef::new("consumer").string_len(100).not_null())
+            .col(ColumnDef::new("command_key").string_len(255).not_null())
+            .col(ColumnDef::new("request_hash").var_binary(64).not_null())
+            .col(self.long_text("result").null())
+            .col(self.moment_now("begun_at"))
+            .col(self.moment("done_at").null())
+            .primary_key(Index::create().col("consumer").col("command_key"));
+        if self.indexes_come_with_tables() {
+            table.index(&mut command_index());
         }
         table
     }

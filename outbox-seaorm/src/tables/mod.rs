@@ -4,6 +4,7 @@ pub mod archive;
 pub mod audit;
 pub mod event;
 pub mod hold;
+pub mod inbox_command;
 pub mod inbox_message;
 pub mod meta;
 mod names;

@@ -33,6 +33,8 @@ pub struct TableNames {
     pub meta: &'static str,
     /// The inbox. Default `inbox_message`.
     pub inbox_message: &'static str,
+    /// The commands that were run once. Default `inbox_command`.
+    pub inbox_command: &'static str,
 }
 
 /// A name that a table cannot have, or one that comes too late.
@@ -59,6 +61,7 @@ impl Default for TableNames {
             archive: "outbox_archive",
             meta: "outbox_meta",
             inbox_message: "inbox_message",
+            inbox_command: "inbox_command",
         }
     }
 }
@@ -82,6 +85,7 @@ impl TableNames {
             archive: named(plain.archive),
             meta: named(plain.meta),
             inbox_message: named(plain.inbox_message),
+            inbox_command: named(plain.inbox_command),
         })
     }
 

@@ -62,7 +62,8 @@ impl Loan {
         }
     }
 
-    fn is_kept(&self) -> bool {
+    /// Whether the handler kept a clone or a savepoint.
+    pub(crate) fn is_kept(&self) -> bool {
         Arc::strong_count(&self.tx.handle) > 1 || Arc::strong_count(&self.tx.handle.gate) > 1
     }
 }
