@@ -89,6 +89,20 @@ pub enum ConsumerError {
         /// Version of the event type.
         version: u32,
     },
+    /// Two handlers for the same event, one of which takes it as an older version of its own. There is no precedence:
+    /// the other would lose its events without a word.
+    #[error(
+        "expected one handler for {event_type} version {version}, found two: that of version {into} takes it too, by \
+         `upcast_from`; keep one, which finds the version that came in `delivery.message().event_version`"
+    )]
+    HandledAndUpcast {
+        /// Name of the event type.
+        event_type: &'static str,
+        /// The older version.
+        version: u32,
+        /// The version that it is upcast to.
+        into: u32,
+    },
     /// A type of event is ignored that has a handler.
     #[error("expected {event_type} to be handled or ignored, found both")]
     HandledAndIgnored {

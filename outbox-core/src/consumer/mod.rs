@@ -101,7 +101,9 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
     }
 
     /// Adds a handler. Which events it takes follows from its parameter's type: every type and version in
-    /// [`OutboxEvent::KINDS`]. Two handlers for the same type and version are an error at start.
+    /// [`OutboxEvent::KINDS`], and the older versions in [`OutboxEvent::UPCASTS`], which it gets as its own type. Two
+    /// handlers for the same type and version are an error at start, also where one takes it as an older version: the
+    /// version that came is in `delivery.message().event_version`.
     pub fn on<E, H>(mut self, handler: H) -> Self
     where
         E: OutboxEvent + DeserializeOwned,

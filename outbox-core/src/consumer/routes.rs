@@ -32,9 +32,24 @@ pub(super) enum Route<'r, Tx> {
 
 /// All handlers by type and version.
 pub(super) struct Routes<Tx> {
-    entries: HashMap<&'static str, BTreeMap<u32, Arc<dyn Entry<Tx>>>>,
-    twice: Option<(&'static str, u32)>,
+    entries: HashMap<&'static str, BTreeMap<u32, Claim<Tx>>>,
+    /// The first version that two handlers take.
+    twice: Option<Twice>,
     ignored: HashSet<String>,
+}
+
+/// A handler of one version.
+struct Claim<Tx> {
+    entry: Arc<dyn Entry<Tx>>,
+    /// The version that it gets it as.
+    read_as: u32,
+}
+
+struct Twice {
+    event_type: &'static str,
+    version: u32,
+    /// The version that one of the two, at least, gets it as.
+    read_as: u32,
 }
 
 /// A handler with its event type erased. Boxed futures, because handlers of different types stand in one table.
@@ -74,10 +89,30 @@ impl<Tx: Send + 'static> Routes<Tx> {
         let entry: Arc<dyn Entry<Tx>> =
             Arc::new(Typed { handler: Arc::new(handler), event: PhantomData::<fn() -> E> });
         for kind in E::KINDS {
-            let versions = self.entries.entry(kind.event_type).or_default();
-            if versions.insert(kind.version, Arc::clone(&entry)).is_some() {
-                self.twice.get_or_insert((kind.event_type, kind.version));
+            self.claim(
+                kind.event_type,
+                kind.version,
+                Claim { entry: Arc::clone(&entry), read_as: kind.version },
+            );
+        }
+        for upcast in E::UPCASTS {
+            let into = upcast.into_kind();
+            for version in upcast.versions() {
+                self.claim(
+                    into.event_type,
+                    version,
+                    Claim { entry: Arc::clone(&entry), read_as: into.version },
+                );
             }
+        }
+    }
+
+    fn claim(&mut self, event_type: &'static str, version: u32, claim: Claim<Tx>) {
+        let read_as = claim.read_as;
+        let versions = self.entries.entry(event_type).or_default();
+        if let Some(earlier) = versions.insert(version, claim) {
+            let read_as = read_as.max(earlier.read_as);
+            self.twice.get_or_insert(Twice { event_type, version, read_as });
         }
     }
 
@@ -91,8 +126,14 @@ impl<Tx: Send + 'static> Routes<Tx> {
         {
             return Err(ConsumerError::HandledAndIgnored { event_type: event_type.clone() });
         }
-        if let Some((event_type, version)) = self.twice {
-            return Err(ConsumerError::TwoHandlers { event_type, version });
+        match self.twice {
+            Some(Twice { event_type, version, read_as }) if read_as != version => {
+                return Err(ConsumerError::HandledAndUpcast { event_type, version, into: read_as });
+            }
+            Some(Twice { event_type, version, .. }) => {
+                return Err(ConsumerError::TwoHandlers { event_type, version });
+            }
+            None => {}
         }
         if self.entries.is_empty() { Err(ConsumerError::NoHandler) } else { Ok(()) }
     }
@@ -103,7 +144,7 @@ impl<Tx: Send + 'static> Routes<Tx> {
             return if is_ignored { Route::Ignored } else { Route::Nowhere };
         };
         match versions.get(&message.event_version) {
-            Some(entry) => Route::To(&**entry),
+            Some(claim) => Route::To(&*claim.entry),
             None => Route::OtherVersions(versions.keys().copied().collect()),
         }
     }

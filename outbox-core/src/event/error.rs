@@ -70,7 +70,8 @@ pub enum DecodeError {
         /// The names and versions that the type has.
         expected: String,
     },
-    /// The name is known, the payload does not fit.
+    /// The name is known, the payload does not fit the type of that version. An older version is read as its own type,
+    /// so this is the version that came, whatever it would have become.
     #[error("the payload of {event_type} version {version} does not fit the type")]
     Payload {
         /// The event's name.
@@ -93,5 +94,20 @@ pub enum DecodeError {
         version: u32,
         /// The kind that it was read as.
         found: &'static str,
+    },
+    /// The `From` of an upcast made another variant than the one with `upcast_from`.
+    #[error(
+        "expected {event_type} version {version} to be upcast to version {expected}, found {found}; \
+         `From` makes the variant that has the `upcast_from`"
+    )]
+    UpcastToOther {
+        /// The event's name.
+        event_type: String,
+        /// The version that it came in.
+        version: u32,
+        /// The version that it should have become.
+        expected: u32,
+        /// The kind that it became.
+        found: String,
     },
 }

@@ -9,6 +9,7 @@ mod into_events;
 mod misfit;
 mod new_event;
 mod payload;
+mod upcast;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub use into_events::IntoEvents;
 pub use misfit::PayloadMisfit;
 pub use new_event::NewEvent;
 pub use payload::PayloadShape;
+pub use upcast::Upcast;
 
 /// Longest accepted `event_type`, `topic` and aggregate type, in bytes.
 pub const MAX_NAME_LEN: usize = 255;
@@ -62,12 +64,15 @@ pub struct EventVariant {
     label = "not an outbox event",
     note = "annotate it: `#[derive(serde::Serialize, OutboxEvent)]` with `#[outbox(event_type = \"order.placed\", topic = \"orders\")]`"
 )]
-pub trait OutboxEvent: Send + Sync + 'static {
+pub trait OutboxEvent: Sized + Send + Sync + 'static {
     /// Every kind of event that a value of this type can be: one for a struct, one a variant for an enum.
     const KINDS: &'static [EventKind];
 
     /// How serde writes this type, so that the payload of an enum variant can be its bare content.
     const SHAPE: PayloadShape = PayloadShape::Plain;
+
+    /// The older types that become this one: [`decode`](Self::decode) takes their versions too.
+    const UPCASTS: &'static [Upcast<Self>] = &[];
 
     /// The kind of this value.
     fn kind(&self) -> &'static EventKind;
@@ -89,40 +94,34 @@ pub trait OutboxEvent: Send + Sync + 'static {
         payload::encode(self)
     }
 
-    /// The event of the given type and version from its payload.
+    /// The event of the given type and version from its payload. An older version is read as its own type and made into
+    /// this one, step by step, by the `From` of each [upcast](Self::UPCASTS).
     ///
     /// # Errors
-    /// [`DecodeError::UnknownKind`] where no entry of [`KINDS`](Self::KINDS) has that type and version,
-    /// [`DecodeError::Payload`] where the payload is not one of this type, and
-    /// [`DecodeError::OtherKind`] where an untagged enum takes it for another of its variants.
+    /// [`DecodeError::UnknownKind`] where no entry of [`KINDS`](Self::KINDS) or of [`UPCASTS`](Self::UPCASTS) has that type
+    /// and version, [`DecodeError::Payload`] where the payload is not one of the type of that version,
+    /// [`DecodeError::OtherKind`] where an untagged enum takes it for another of its variants, and
+    /// [`DecodeError::UpcastToOther`] where `From` makes another variant of it.
     fn decode(event_type: &str, version: u32, payload: &str) -> Result<Self, DecodeError>
     where
-        Self: Sized + DeserializeOwned,
+        Self: DeserializeOwned,
     {
-        payload::decode(event_type, version, payload)
+        upcast::decode(event_type, version, payload)
+            .unwrap_or_else(|| payload::decode(event_type, version, payload))
     }
 
     /// This event, not to be published before `delay` has passed.
-    fn deliver_after(self, delay: Duration) -> Envelope<Self>
-    where
-        Self: Sized,
-    {
+    fn deliver_after(self, delay: Duration) -> Envelope<Self> {
         Envelope::of(self).deliver_after(delay)
     }
 
     /// This event, not to be published before `time`.
-    fn deliver_at(self, time: DateTime<Utc>) -> Envelope<Self>
-    where
-        Self: Sized,
-    {
+    fn deliver_at(self, time: DateTime<Utc>) -> Envelope<Self> {
         Envelope::of(self).deliver_at(time)
     }
 
     /// This event with a header of its own; see [`Envelope::with_header`].
-    fn with_header(self, name: impl Into<String>, value: impl Into<String>) -> Envelope<Self>
-    where
-        Self: Sized,
-    {
+    fn with_header(self, name: impl Into<String>, value: impl Into<String>) -> Envelope<Self> {
         Envelope::of(self).with_header(name, value)
     }
 }
@@ -131,6 +130,8 @@ pub trait OutboxEvent: Send + Sync + 'static {
 #[doc(hidden)]
 pub mod __private {
     use std::fmt::Display;
+
+    pub use serde::de::DeserializeOwned;
 
     pub fn aggregate_id<T: Display + ?Sized>(id: &T) -> Option<String> {
         Some(id.to_string())

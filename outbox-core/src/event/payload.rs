@@ -32,7 +32,7 @@ pub enum PayloadShape {
 }
 
 /// A text without the tag is left as it is: it comes from a `Serialize` written by hand.
-pub(super) fn encode<E: OutboxEvent + Serialize + ?Sized>(event: &E) -> Result<String, EventError> {
+pub(super) fn encode<E: OutboxEvent + Serialize>(event: &E) -> Result<String, EventError> {
     let kind = event.kind();
     let text = serde_json::to_string(event)
         .map_err(|source| EventError::Payload { event_type: kind.event_type, source })?;
@@ -63,13 +63,18 @@ pub(super) fn decode<E: OutboxEvent + DeserializeOwned>(
     Err(DecodeError::OtherKind { event_type: event_type.to_owned(), version, found: found.event_type })
 }
 
-fn is_same(one: &EventKind, other: &EventKind) -> bool {
+pub(super) fn is_same(one: &EventKind, other: &EventKind) -> bool {
     one.event_type == other.event_type && one.version == other.version
 }
 
 fn unknown<E: OutboxEvent>(event_type: &str, version: u32) -> DecodeError {
+    let own = E::KINDS.iter().map(|kind| (kind.event_type, kind.version));
+    let older = E::UPCASTS.iter().flat_map(|upcast| {
+        let event_type = upcast.into_kind().event_type;
+        upcast.versions().map(move |version| (event_type, version))
+    });
     let expected: Vec<_> =
-        E::KINDS.iter().map(|kind| format!("{} version {}", kind.event_type, kind.version)).collect();
+        own.chain(older).map(|(event_type, version)| format!("{event_type} version {version}")).collect();
     DecodeError::UnknownKind { event_type: event_type.to_owned(), version, expected: expected.join(" or ") }
 }
 

@@ -9,6 +9,7 @@ use super::{
     input::{Cases, Event, Variant},
     kind::Kind,
     serde_shape::{Shape, VariantName},
+    upcasts,
 };
 
 pub(super) fn implementation(input: &DeriveInput, event: &Event, krate: &Path) -> TokenStream {
@@ -16,12 +17,15 @@ pub(super) fn implementation(input: &DeriveInput, event: &Event, krate: &Path) -
     let (impl_generics, ty_generics, where_clause) = input.generics.split_for_impl();
     // The trait asks it of every event; a generic one has it only for some of its parameters.
     let bound = input.generics.type_params().next().map(|_| {
+        let upcasts = upcasts::bounds(&event.cases, krate);
         let predicates = where_clause.map(|clause| &clause.predicates);
-        quote!(where Self: ::core::marker::Send + ::core::marker::Sync + 'static, #predicates)
+        quote!(where Self: ::core::marker::Send + ::core::marker::Sync + 'static, #(#upcasts,)* #predicates)
     });
     let where_clause = bound.or_else(|| where_clause.map(|clause| quote!(#clause)));
     let kinds = kinds(&event.cases, krate);
     let shape = shape(&event.shape, krate);
+    let upcasts = upcasts::constant(&event.cases, krate);
+    let upcasts_check = upcasts::check(input, &event.cases, krate);
     let kind_index = kind_index(&event.cases);
     let aggregate_id = aggregate_id(&event.cases, krate);
     quote! {
@@ -30,6 +34,7 @@ pub(super) fn implementation(input: &DeriveInput, event: &Event, krate: &Path) -
         impl #impl_generics #krate::OutboxEvent for #ident #ty_generics #where_clause {
             const KINDS: &'static [#krate::event::EventKind] = &[#(#kinds),*];
             const SHAPE: #krate::event::PayloadShape = #shape;
+            #upcasts
 
             fn kind(&self) -> &'static #krate::event::EventKind {
                 &<Self as #krate::OutboxEvent>::KINDS[#kind_index]
@@ -37,6 +42,8 @@ pub(super) fn implementation(input: &DeriveInput, event: &Event, krate: &Path) -
 
             #aggregate_id
         }
+
+        #upcasts_check
     }
 }
 

@@ -11,7 +11,7 @@ use crate::attributes::{Attributes, Errors, Place};
 
 const STRUCT: Place = Place {
     name: "an event struct",
-    keys: &["event_type", "version", "topic", "aggregate", "aggregate_id", "crate"],
+    keys: &["event_type", "version", "upcast_from", "topic", "aggregate", "aggregate_id", "crate"],
 };
 const ENUM: Place = Place {
     name: "an event enum (each variant has its own `event_type`)",
@@ -19,7 +19,7 @@ const ENUM: Place = Place {
 };
 const VARIANT: Place = Place {
     name: "an event variant",
-    keys: &["event_type", "version", "topic", "aggregate", "aggregate_id"],
+    keys: &["event_type", "version", "upcast_from", "topic", "aggregate", "aggregate_id"],
 };
 
 /// The whole type.
@@ -40,6 +40,8 @@ pub(super) enum Cases {
 /// One kind of event.
 pub(super) struct Case {
     pub(super) kind: Kind,
+    /// The type of the version before.
+    pub(super) upcast_from: Option<Path>,
     pub(super) aggregate_id: Option<AggregateId>,
 }
 
@@ -50,6 +52,13 @@ pub(super) struct Variant {
     /// `None` where serde writes it without a tag.
     pub(super) name: Option<VariantName>,
     pub(super) case: Case,
+}
+
+impl Case {
+    /// Whether the older versions of an event type become this one.
+    fn takes_older(&self, kind: &Kind) -> bool {
+        self.upcast_from.is_some() && self.kind.event_type.value() == kind.event_type.value()
+    }
 }
 
 impl Event {
@@ -74,6 +83,7 @@ impl Event {
         let mut attributes = Attributes::collect(&input.attrs, STRUCT)?;
         let mut errors = Errors::default();
         let crate_path = errors.keep(crate_path(&mut attributes)).flatten();
+        let upcast_from = errors.keep(upcast_from(&mut attributes)).flatten();
         let whole = errors.keep(aggregate_id::on_item(&mut attributes)).flatten();
         let field = errors.keep(aggregate_id::on_fields(&data.fields)).flatten();
         let aggregate_id = errors.keep(aggregate_id::either(whole, field)).flatten();
@@ -84,7 +94,7 @@ impl Event {
         Ok(Self {
             crate_path,
             shape: Shape::Plain,
-            cases: Cases::Struct(Box::new(Case { kind, aggregate_id })),
+            cases: Cases::Struct(Box::new(Case { kind, upcast_from, aggregate_id })),
         })
     }
 
@@ -117,6 +127,18 @@ impl Event {
                     ),
                 ));
             }
+            if let Some(path) = &case.upcast_from
+                && let Some(other) = variants.iter().find(|earlier| earlier.case.takes_older(&case.kind))
+            {
+                errors.push(syn::Error::new_spanned(
+                    path,
+                    format!(
+                        "`{}` already takes the older versions of this event type; expected one `upcast_from`, \
+                         on the newest",
+                        other.ident
+                    ),
+                ));
+            }
             variants.push(Variant {
                 ident: variant.ident.clone(),
                 fields: variant.fields.clone(),
@@ -136,12 +158,18 @@ fn read_variant(
 ) -> syn::Result<Case> {
     let mut attributes = Attributes::collect(&variant.attrs, VARIANT)?;
     let mut errors = Errors::default();
+    let upcast_from = errors.keep(upcast_from(&mut attributes)).flatten();
     let own = errors.keep(aggregate_id::on_item(&mut attributes)).flatten();
     let field = errors.keep(aggregate_id::on_fields(&variant.fields)).flatten();
     let aggregate_id = errors.keep(aggregate_id::either(own, field)).flatten().or_else(|| whole.cloned());
     let kind = errors.keep(Kind::read(&mut attributes, &variant.ident, defaults, aggregate_id.as_ref()));
     errors.into_result()?;
-    Ok(Case { kind: kind.expect("a kind that could not be read left an error"), aggregate_id })
+    let kind = kind.expect("a kind that could not be read left an error");
+    Ok(Case { kind, upcast_from, aggregate_id })
+}
+
+fn upcast_from(attributes: &mut Attributes) -> syn::Result<Option<Path>> {
+    attributes.take("upcast_from").map(|entry| entry.path("upcast_from = OrderPlacedV1")).transpose()
 }
 
 fn crate_path(attributes: &mut Attributes) -> syn::Result<Option<Path>> {

@@ -5,6 +5,7 @@ mod generate;
 mod input;
 mod kind;
 mod serde_shape;
+mod upcasts;
 
 use proc_macro2::TokenStream;
 use syn::DeriveInput;

@@ -4,7 +4,7 @@
 #![deny(trivial_casts, trivial_numeric_casts, unused_results, unused_lifetimes, variant_size_differences)]
 #![forbid(unsafe_code)]
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// In the way.
 #[derive(Debug)]
@@ -56,6 +56,48 @@ pub enum Events {
 #[deprecated]
 pub struct Old;
 
+/// Only read, and not to be used for anything else.
+#[derive(Debug, Deserialize, outbox_seaorm::OutboxEvent)]
+#[deprecated]
+#[outbox(event_type = "order.sent", topic = "orders")]
+pub struct SentV1 {
+    /// Its id.
+    pub order_id: u64,
+}
+
+/// A newer one.
+#[derive(Debug, Serialize, Deserialize, outbox_seaorm::OutboxEvent)]
+#[outbox(event_type = "order.sent", version = 2, topic = "orders", upcast_from = SentV1)]
+pub struct Sent {
+    /// Its id.
+    pub order: u64,
+}
+
+#[allow(deprecated)]
+impl From<SentV1> for Sent {
+    fn from(old: SentV1) -> Self {
+        Self { order: old.order_id }
+    }
+}
+
+/// A newer one among others.
+#[derive(Debug, Serialize, Deserialize, outbox_seaorm::OutboxEvent)]
+#[outbox(topic = "orders")]
+pub enum Sendings {
+    /// With a past.
+    #[outbox(event_type = "order.sent", version = 3, upcast_from = Sent)]
+    Sent(u64),
+    /// Without.
+    #[outbox(event_type = "order.lost")]
+    Lost(u64),
+}
+
+impl From<Sent> for Sendings {
+    fn from(old: Sent) -> Self {
+        Self::Sent(old.order)
+    }
+}
+
 macro_rules! events {
     ($($(#[$meta:meta])* $name:ident: $event_type:literal, $id:ident;)*) => {
         $(
@@ -81,5 +123,6 @@ fn main() {
     assert_eq!(Placed { order_id: 1 }.aggregate_id().as_deref(), ::core::option::Option::Some("1"));
     assert_eq!(Events::New { order_id: 1, lines: 0 }.kind().event_type, "order.new");
     assert_eq!(Events::Lower(1).kind().event_type, "order.lower");
+    assert!(matches!(Sendings::decode("order.sent", 1, r#"{"order_id":7}"#), Ok(Sendings::Sent(7))));
     assert_eq!(Made { made_id: 3 }.aggregate_id().as_deref(), ::core::option::Option::Some("3"));
 }

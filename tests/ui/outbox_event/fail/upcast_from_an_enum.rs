@@ -1,0 +1,23 @@
+use outbox_seaorm::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize, OutboxEvent)]
+#[outbox(topic = "orders")]
+enum OrderPlacedV1 {
+    #[outbox(event_type = "order.placed")]
+    Placed,
+    #[outbox(event_type = "order.closed")]
+    Closed,
+}
+
+#[derive(Serialize, Deserialize, OutboxEvent)]
+#[outbox(event_type = "order.placed", version = 2, topic = "orders", upcast_from = OrderPlacedV1)]
+struct OrderPlaced;
+
+impl From<OrderPlacedV1> for OrderPlaced {
+    fn from(_: OrderPlacedV1) -> Self {
+        Self
+    }
+}
+
+fn main() {}

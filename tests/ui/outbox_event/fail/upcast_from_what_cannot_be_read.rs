@@ -1,0 +1,18 @@
+use outbox_seaorm::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, OutboxEvent)]
+#[outbox(event_type = "order.placed", topic = "orders")]
+struct OrderPlacedV1;
+
+#[derive(Serialize, Deserialize, OutboxEvent)]
+#[outbox(event_type = "order.placed", version = 2, topic = "orders", upcast_from = OrderPlacedV1)]
+struct OrderPlaced;
+
+impl From<OrderPlacedV1> for OrderPlaced {
+    fn from(_: OrderPlacedV1) -> Self {
+        Self
+    }
+}
+
+fn main() {}
