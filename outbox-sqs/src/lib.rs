@@ -78,9 +78,14 @@
 //! Give it a dead-letter queue: a message that no handler can read or process comes again until the queue's
 //! redrive policy takes it. Its retention (4 days by default) must not be longer than the inbox remembers;
 //! a consumer checks that at start where it may ask.
+//!
+//! For development and tests the cargo feature `dev` brings `dev::DevQueue`, which makes a queue with its dead-letter
+//! queue on a local server, and nowhere else.
 
 mod attributes;
 mod classify;
+#[cfg(any(test, feature = "dev"))]
+pub mod dev;
 mod fault;
 mod limits;
 mod publisher;

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{QueueError, QueueKind, QueueUrl};
 
 /// The end of every FIFO queue's name, and of no other's.
-const FIFO_SUFFIX: &str = ".fifo";
+pub(crate) const FIFO_SUFFIX: &str = ".fifo";
 
 /// The longest name of a queue, its suffix included.
 const MAX_NAME_LEN: usize = 80;
@@ -80,7 +80,8 @@ impl fmt::Display for Address {
     }
 }
 
-fn valid_name(name: &str) -> bool {
+/// Whether SQS takes a name, with or without the suffix.
+pub(crate) fn valid_name(name: &str) -> bool {
     let bare = name.strip_suffix(FIFO_SUFFIX).unwrap_or(name);
     !bare.is_empty()
         && name.len() <= MAX_NAME_LEN

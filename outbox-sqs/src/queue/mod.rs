@@ -15,6 +15,8 @@ use aws_sdk_sqs::Client;
 use tokio::sync::OnceCell;
 
 use self::address::Address;
+#[cfg(any(test, feature = "dev"))]
+pub(crate) use self::address::{FIFO_SUFFIX, valid_name};
 pub(crate) use self::{
     error::{AskError, QueueError},
     facts::Facts,
