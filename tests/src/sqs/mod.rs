@@ -1,5 +1,7 @@
 //! A queue of its own for each test, on a real SQS server over HTTP.
 
+pub mod proxy;
+
 use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
