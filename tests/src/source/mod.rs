@@ -148,7 +148,7 @@ impl ScriptedSource {
             }
             scripted.attempts += 1;
             taken.push(Incoming {
-                receipt: Receipt(number.to_string().into()),
+                receipt: Receipt(format!("{number}/{}", scripted.attempts).into()),
                 broker_id: Some(number.to_string()),
                 attempt: scripted.attempts,
                 group: scripted.group.clone(),
@@ -163,7 +163,13 @@ impl ScriptedSource {
 }
 
 fn number(receipt: &Receipt) -> u64 {
-    receipt.0.parse().expect("a receipt of ours")
+    delivery(receipt).0
+}
+
+/// The message that a receipt names, and which delivery of it.
+fn delivery(receipt: &Receipt) -> (u64, u32) {
+    let (number, attempt) = receipt.0.split_once('/').expect("a receipt of ours");
+    (number.parse().expect("a number"), attempt.parse().expect("a number"))
 }
 
 #[async_trait]
@@ -193,12 +199,19 @@ impl Source for ScriptedSource {
                 source: None,
             });
         }
+        let mut not_taken = Vec::new();
         for receipt in receipts {
-            state.out.remove(&number(receipt));
-            let scripted = state.messages.remove(&number(receipt)).expect("acknowledged once");
+            let (number, attempt) = delivery(receipt);
+            // Told again after it was lost: its message waits to come again, came again, or is gone.
+            let is_ours = state.messages.get(&number).is_some_and(|scripted| scripted.attempts == attempt);
+            if !is_ours || !state.out.remove(&number) {
+                not_taken.push(receipt.clone());
+                continue;
+            }
+            let scripted = state.messages.remove(&number).expect("it is there");
             state.told.push(Told::Acked(scripted.label));
         }
-        Ok(Vec::new())
+        Ok(not_taken)
     }
 
     async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<(), SourceError> {
