@@ -34,7 +34,7 @@ impl<S: Source, I: InboxStore> Hall<S, I> {
 
     /// Puts deliveries into the lanes of their groups: those of a group all into the same, for a lane that ends at the
     /// first of them gives the others back.
-    pub(super) fn hand_out(&mut self, Batch { incoming, mut permits }: Batch) {
+    pub(super) fn hand_out(&mut self, Batch { incoming, mut permits, .. }: Batch) {
         while let Some(ended) = self.lanes.try_join_next() {
             report_lost(ended);
         }
@@ -57,6 +57,9 @@ impl<S: Source, I: InboxStore> Hall<S, I> {
             lanes.push((group, vec![waiting]));
         }
         for (group, waiting) in lanes {
+            if let Some(group) = &group {
+                self.tools.comebacks.came(group);
+            }
             self.begin_lane(group, waiting);
         }
     }
@@ -69,7 +72,7 @@ impl<S: Source, I: InboxStore> Hall<S, I> {
                 Err(back) => waiting = back,
             }
         }
-        let lane = Arc::new(Lane::starting_with(waiting));
+        let lane = Arc::new(Lane::starting_with(group.clone(), waiting));
         if let Some(group) = group {
             self.groups.insert(group, Arc::clone(&lane));
         }

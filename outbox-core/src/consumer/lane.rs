@@ -13,13 +13,14 @@ use std::{
 use tokio::{
     select,
     sync::{OwnedSemaphorePermit, mpsc},
-    time::sleep,
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     InboxStore,
     broker::Broker,
+    comeback::Comebacks,
     desk::{Desk, Parcel, Verdict},
     heartbeat::{Held, Hold},
 };
@@ -32,6 +33,8 @@ pub(super) struct Tools<S, I: InboxStore> {
     pub(super) acks: mpsc::Sender<Receipt>,
     /// What is kept invisible to others.
     pub(super) held: Arc<Held>,
+    /// Groups of which one failed.
+    pub(super) comebacks: Comebacks,
     /// How long a handler may take.
     pub(super) handler_timeout: Duration,
     /// Nothing is begun any more.
@@ -49,6 +52,8 @@ pub(super) struct Waiting {
 
 /// The queue of a lane.
 pub(super) struct Lane {
+    /// Its group, where it is one's.
+    group: Option<String>,
     state: Mutex<State>,
 }
 
@@ -63,8 +68,8 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn starting_with(waiting: Vec<Waiting>) -> Self {
-        Self { state: Mutex::new(State { waiting: waiting.into(), ..State::default() }) }
+    pub(super) fn starting_with(group: Option<String>, waiting: Vec<Waiting>) -> Self {
+        Self { group, state: Mutex::new(State { waiting: waiting.into(), ..State::default() }) }
     }
 
     /// Queues deliveries, all or none: where the lane has ended it gives them back. One of them in another lane could
@@ -119,18 +124,30 @@ impl<S: Source, I: InboxStore> Tools<S, I> {
             };
             match verdict {
                 Verdict::Ack => {
+                    if let Some(group) = &lane.group {
+                        self.comebacks.passed(group);
+                    }
                     // Deleted, it cannot be prolonged: a call that is under way does no harm.
                     drop(hold);
                     // The acknowledger outlives the lanes; were it gone, the message would come again.
                     let _ = self.acks.send(parcel.receipt).await;
                 }
                 Verdict::GiveBack(delay) => {
+                    self.awaits(&lane, delay);
                     self.give_back(&parcel.receipt, hold, delay).await;
                     for Waiting { parcel, hold, _permit } in lane.close() {
                         self.give_back(&parcel.receipt, hold, delay).await;
                     }
+                    // The last that was given back locks the group for the longest.
+                    self.awaits(&lane, delay);
                 }
             }
+        }
+    }
+
+    fn awaits(&self, lane: &Lane, delay: Duration) {
+        if let Some(group) = &lane.group {
+            self.comebacks.failed(group, Instant::now() + delay);
         }
     }
 

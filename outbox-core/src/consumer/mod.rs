@@ -16,11 +16,16 @@
 //! | of another type without any handler | nothing | given back, with backoff, a warning once a type; see [`Unknown`] |
 //! | the database is away | nothing | given back; nothing more is received but one message at a time, until it is back |
 //!
-//! What is given back too often is moved by the broker's own redrive policy.
+//! What is given back too often is moved by the broker's own redrive policy. Where the source has groups, those that came
+//! behind a message that fails are given back with it, in order, and other groups go on. That spends a delivery of each: so
+//! the one that failed is asked for alone next time, as far as one process can see to it. What was under way brings them
+//! along once more for each [receiver](Consumer::receivers), and so may each other process: let the redrive policy allow
+//! for that many deliveries more.
 
 mod acknowledger;
 mod backoff;
 mod broker;
+mod comeback;
 mod delivery;
 mod desk;
 mod error;

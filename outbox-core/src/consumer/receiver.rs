@@ -36,6 +36,8 @@ const IDLE: Duration = Duration::from_millis(20);
 pub(super) struct Batch {
     pub(super) incoming: Vec<Incoming>,
     pub(super) permits: Vec<OwnedSemaphorePermit>,
+    /// How long the answer took.
+    pub(super) waited: Duration,
 }
 
 /// What the receivers share.
@@ -63,16 +65,22 @@ impl<S: Source, I: InboxStore> Receivers<S, I> {
     }
 
     /// Asks until something comes; ends otherwise only where the source says that waiting does not help. A source that
-    /// is away for one receiver is waited for by that one.
-    pub(super) async fn receive(&self) -> Result<Batch, SourceError> {
+    /// is away for one receiver is waited for by that one. `waited` is how long its last answer took.
+    pub(super) async fn receive(&self, mut waited: Duration) -> Result<Batch, SourceError> {
         let mut failures = 0;
         loop {
-            let (permits, probe) = self.places().await;
+            let (mut permits, probe) = self.places().await;
             if self.tools.draining.is_cancelled() {
                 // What would be received now would only be given back.
                 return std::future::pending().await;
             }
-            match self.tools.broker.receive(permits.len()).await {
+            let asked = Instant::now();
+            if self.tools.comebacks.is_alone(asked, waited) {
+                permits.truncate(1);
+            }
+            let answer = self.tools.broker.receive(permits.len()).await;
+            waited = asked.elapsed();
+            match answer {
                 Err(refused @ SourceError::Refused(_)) => return Err(refused),
                 answer => match self.tools.broker.received(answer) {
                     Ok(incoming) if incoming.is_empty() => {
@@ -80,7 +88,7 @@ impl<S: Source, I: InboxStore> Receivers<S, I> {
                         drop((permits, probe));
                         sleep(IDLE).await;
                     }
-                    Ok(incoming) => return Ok(Batch { incoming, permits }),
+                    Ok(incoming) => return Ok(Batch { incoming, permits, waited }),
                     Err(_) => {
                         failures += 1;
                         drop((permits, probe));

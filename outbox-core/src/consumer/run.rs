@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Consumer, ConsumerError, ConsumerReport, InboxStore, acknowledger::acknowledge, backoff, broker::Broker,
-    desk::Desk, hall::Hall, health::Health, heartbeat::Held, lane::Tools, receiver::Receivers,
-    report::Counters, seen::Seen,
+    comeback::Comebacks, desk::Desk, hall::Hall, health::Health, heartbeat::Held, lane::Tools,
+    receiver::Receivers, report::Counters, seen::Seen,
 };
 use crate::{
     source::{Source, SourceError},
@@ -82,12 +82,14 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
             desk: Arc::clone(&desk),
             acks,
             held,
+            comebacks: Comebacks::default(),
             handler_timeout: self.handler_timeout,
             draining: CancellationToken::new(),
             cut_off: CancellationToken::new(),
         });
         let receivers = Receivers::new(Arc::clone(&tools), self.receivers, self.concurrency);
-        let mut answers: FuturesUnordered<_> = (0..self.receivers).map(|_| receivers.receive()).collect();
+        let mut answers: FuturesUnordered<_> =
+            (0..self.receivers).map(|_| receivers.receive(Duration::ZERO)).collect();
         let mut hall = Hall::new(tools);
         let ended = loop {
             select! {
@@ -96,8 +98,9 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
                 // In the order in which they were answered; where it loses, no answer was taken.
                 Some(answer) = answers.next() => match answer {
                     Ok(batch) => {
+                        let waited = batch.waited;
                         hall.hand_out(batch);
-                        answers.push(receivers.receive());
+                        answers.push(receivers.receive(waited));
                     }
                     Err(refused) => break Err(ConsumerError::Source(refused)),
                 },

@@ -22,6 +22,9 @@ pub struct Incoming {
     /// Which delivery of this message it is, from 1, where the broker counts.
     pub attempt: u32,
     /// Deliveries of one group are handled one after the other (FIFO queues).
+    /// Where one fails, those that came behind it are given back with it, unhandled and in order. The broker is to give
+    /// nothing of a group while one of it is out. It counts a delivery of each that it gives: a consumer asks for the one
+    /// that failed alone, as far as it can, so that the others do not come along each time.
     pub group: Option<String>,
     /// The message, or why it could not be decoded; such a message is left to the broker's own redrive.
     pub message: Result<ReceivedMessage, WireError>,
