@@ -36,7 +36,8 @@
 //! | publisher | `sqs:SendMessage` | sending, also in batches |
 //! | source | `sqs:ReceiveMessage`, `sqs:DeleteMessage`, `sqs:ChangeMessageVisibility` | its work |
 //! | both | `sqs:GetQueueUrl` | a queue that is named by ARN or name; none is needed for a URL |
-//! | both | `sqs:GetQueueAttributes` | the check at start, and the queue's retention; without it the check is left out with a warning and the retention is unknown |
+//! | publisher | `sqs:GetQueueAttributes` | the check at start; without it the check is left out with a warning |
+//! | source | `sqs:GetQueueAttributes`, also of the dead-letter queue | the check at start, and for how long messages may come; without it state that with [`SqsSource::message_retention`] |
 //!
 //! An encrypted queue also needs `kms:GenerateDataKey` (publisher) and `kms:Decrypt` (both).
 //!
@@ -76,8 +77,30 @@
 //! # The queue
 //!
 //! Give it a dead-letter queue: a message that no handler can read or process comes again until the queue's
-//! redrive policy takes it. Its retention (4 days by default) must not be longer than the inbox remembers;
-//! a consumer checks that at start where it may ask.
+//! redrive policy takes it, and without one until its retention ends: then it is gone. A source warns of that at start.
+//!
+//! The deliveries of a FIFO queue are handled one after the other in each group, and groups side by side. A message that
+//! fails holds up its group until it succeeds or the redrive policy takes it; then the group goes on without it. Those that
+//! are received along with it and given back with it are counted as received too: choose a `maxReceiveCount` that leaves
+//! room for that. A message group of a standard queue (fair queues) promises no order and is not looked at. A receive whose
+//! answer was lost is repeated under its `ReceiveRequestAttemptId`, so that its groups need not wait for the visibility.
+//!
+//! A queue may be subscribed to a topic of SNS, with or without raw delivery: an envelope of SNS is taken off. Envelope
+//! attributes of type `Binary` are left out, as those of SQS are.
+//!
+//! For how long a message may come decides how long the inbox has to remember. A consumer checks that at start:
+//!
+//! | queue | longest |
+//! |---|---|
+//! | without a dead-letter queue | its `MessageRetentionPeriod` (4 days by default) |
+//! | standard, with one | that of the dead-letter queue, and its own: a message that is moved back is new |
+//! | FIFO, with one | the same and its own once more: the time stamp is new on the way there too |
+//!
+//! A dead-letter queue that may not be asked counts with 14 days, the most there is. A message that is moved back more than
+//! once can be older.
+//!
+//! SQS keeps a message invisible for 12 hours from its receive, however often that is prolonged: a handler that takes longer
+//! is run a second time beside the first.
 //!
 //! For development and tests the cargo feature `dev` brings `dev::DevQueue`, which makes a queue with its dead-letter
 //! queue on a local server, and nowhere else.

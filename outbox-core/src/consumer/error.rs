@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use crate::source::SourceError;
+use crate::{settings::duration_text::text, source::SourceError};
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -137,13 +137,15 @@ pub enum ConsumerError {
     NoTimeToHandle,
     /// The inbox forgets a message while the broker may still deliver it again: it would be processed twice.
     #[error(
-        "expected an inbox that remembers messages at least as long as the source keeps them ({retention:?}), \
-         found one that remembers them for {window:?}"
+        "expected an inbox that remembers messages at least as long as the source may bring them again ({}, with what a \
+         redrive adds), found one that remembers them for {}: let the inbox remember them longer, or the broker keep them \
+         for less",
+        text(*.retention), text(*.window)
     )]
     WindowTooShort {
         /// How long the inbox remembers.
         window: Duration,
-        /// How long the source keeps a message.
+        /// How long the source may bring a message again.
         retention: Duration,
     },
     /// The source cannot work as it is configured.

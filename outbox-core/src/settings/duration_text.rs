@@ -47,6 +47,12 @@ fn written(duration: Duration) -> Option<String> {
     Some(format!("{}{name}", milliseconds / unit))
 }
 
+/// A duration for people to read, in the largest unit that says it in whole numbers: `18d`, `90s`, `1500ms`.
+#[must_use]
+pub fn text(duration: Duration) -> String {
+    written(duration).unwrap_or_else(|| format!("{duration:?}"))
+}
+
 /// Writes a duration as it is read.
 ///
 /// # Errors
@@ -128,9 +134,10 @@ mod tests {
             (Duration::from_micros(1_500), None),
         ];
         for (duration, expected) in table {
-            let text = written(duration);
-            assert_eq!(text.as_deref(), expected);
-            if let Some(text) = text {
+            let written = written(duration);
+            assert_eq!(written.as_deref(), expected);
+            assert_eq!(text(duration), expected.unwrap_or("1.5ms"), "for people");
+            if let Some(text) = written {
                 assert_eq!(parse(&text), Some(duration), "{text}");
             }
         }

@@ -1,27 +1,37 @@
 //! Receives messages from a queue.
 
+mod attempts;
+mod comes_again;
 mod incoming;
 mod receipt;
+mod retention;
+mod sns;
+mod visibility;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use aws_sdk_sqs::{
     Client,
     config::{retry::RetryConfig, timeout::TimeoutConfig},
-    error::{ProvideErrorMetadata as _, SdkError},
-    operation::change_message_visibility::ChangeMessageVisibilityError,
+    operation::receive_message::ReceiveMessageError,
     types::MessageSystemAttributeName,
 };
 use futures_util::future::join_all;
 use outbox_core::source::{Incoming, Receipt, Source, SourceError};
 
-use self::receipt::{MAX_INVISIBLE, whole_seconds};
+use self::{
+    attempts::{Attempt, Attempts},
+    receipt::{MAX_INVISIBLE, whole_seconds},
+};
 use crate::{
     classify::Kind,
     fault::Fault,
     limits::MAX_ENTRIES,
-    queue::{AskError, Queue, QueueError, QueueKind},
+    queue::{Queue, QueueKind},
     trace::SYSTEM,
 };
 
@@ -36,6 +46,10 @@ const REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// How long a delivery stays invisible to others, unless told otherwise.
 const VISIBILITY: Duration = Duration::from_secs(30);
+
+/// What an operator can do about the quota of messages in flight. A long poll only comes back empty.
+const TOO_MANY_IN_FLIGHT: &str = ": SQS gives no more while so many of the queue's messages (120,000 unless AWS allows \
+    more) are received and neither deleted nor given back: look for consumers that hold them, or that do not delete";
 
 /// Receives from one queue of Amazon SQS by long polling.
 ///
@@ -61,13 +75,26 @@ pub struct SqsSource {
     queue: Queue,
     wait: Duration,
     visibility: Duration,
+    /// What the user said of it.
+    retention: Option<Duration>,
+    attempts: Attempts,
+    /// What is told once, however often it is started.
+    told: Arc<Once>,
 }
 
 impl SqsSource {
     /// Receives from a queue: by its URL (as `GetQueueUrl` gives it), its ARN or its name. SQS is asked for the URL of
     /// an ARN or a name once, at start, which needs `sqs:GetQueueUrl`.
     pub fn new(client: Client, queue: impl Into<String>) -> Self {
-        Self { client, queue: Queue::new(queue), wait: MAX_WAIT, visibility: VISIBILITY }
+        Self {
+            client,
+            queue: Queue::new(queue),
+            wait: MAX_WAIT,
+            visibility: VISIBILITY,
+            retention: None,
+            attempts: Attempts::default(),
+            told: Arc::new(Once::new()),
+        }
     }
 
     /// How long a receive waits for a first message, in whole seconds, at most 20 s. Default: 20 s.
@@ -89,15 +116,23 @@ impl SqsSource {
         self
     }
 
+    /// For how long after it was sent a message may come, where the queue may not be asked: its
+    /// `MessageRetentionPeriod`, and where it has a dead-letter queue that of the dead-letter queue, and its own once more
+    /// for what is moved back from there. Default: what the queue says.
+    ///
+    /// A consumer does not start with an inbox that remembers messages for less. Where the queue can be asked too, the
+    /// longer of both counts. Stated too short, a message that comes again late is processed twice.
+    pub fn message_retention(mut self, longest: Duration) -> Self {
+        self.retention = Some(longest);
+        self
+    }
+
     fn validate(&self) -> Result<(), SourceError> {
         if self.wait > MAX_WAIT {
             return Err(SourceError::Refused(format!(
                 "expected a wait of at most {MAX_WAIT:?}, found {:?}",
                 self.wait
             )));
-        }
-        if self.queue.kind() == QueueKind::Fifo {
-            return Err(SourceError::Refused(QueueError::Fifo(self.queue.to_string()).to_string()));
         }
         let found = self.visibility;
         if found < Duration::from_secs(1) || found > MAX_INVISIBLE {
@@ -117,6 +152,51 @@ impl SqsSource {
         aws_sdk_sqs::Config::builder().timeout_config(timeouts.build())
     }
 
+    /// Asks for messages, once.
+    async fn ask(&self, max: i32, attempt: Option<&Attempt>) -> Result<Vec<Incoming>, Fault> {
+        // A client's own timeouts are made for short requests: they must not cut the long poll, and
+        // a connection that died silently must not hold it for ever.
+        let limit = self.wait + ANSWER_TIME;
+        let timeouts = TimeoutConfig::builder()
+            .read_timeout(limit)
+            .operation_attempt_timeout(limit)
+            .operation_timeout(limit);
+        let settings = aws_sdk_sqs::Config::builder()
+            .timeout_config(timeouts.build())
+            // The consumer's loop tries again.
+            .retry_config(RetryConfig::disabled());
+        let url = self.queue.url_now(&self.client).await?;
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(url.as_str())
+            .max_number_of_messages(max)
+            .wait_time_seconds(whole_seconds(self.wait))
+            .visibility_timeout(whole_seconds(self.visibility))
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+            .set_receive_request_attempt_id(attempt.map(|attempt| attempt.id.to_string()))
+            .customize()
+            .config_override(settings)
+            .send()
+            .await
+            .map_err(|error| {
+                let mut fault = Fault::of(&error);
+                if error.as_service_error().is_some_and(ReceiveMessageError::is_over_limit) {
+                    fault.reason.push_str(TOO_MANY_IN_FLIGHT);
+                }
+                fault
+            })?;
+        let kind = self.queue.kind();
+        Ok(answer
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|message| incoming::incoming(message, kind))
+            .collect())
+    }
+
     /// Deletes at most ten deliveries and gives back those that are still there.
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, Fault> {
         let entries = receipt::entries(receipts).collect();
@@ -133,23 +213,6 @@ impl SqsSource {
         }
         Ok(receipt::not_deleted(receipts, answer.successful()))
     }
-
-    /// Makes a delivery visible to others after `delay`. `false` where it is no longer ours, because
-    /// its visibility has ended or somebody deleted it.
-    async fn change_visibility(&self, receipt: &Receipt, delay: Duration) -> Result<bool, Fault> {
-        let url = self.queue.url_now(&self.client).await?;
-        let request = self
-            .client
-            .change_message_visibility()
-            .queue_url(url.as_str())
-            .receipt_handle(&*receipt.0)
-            .visibility_timeout(whole_seconds(delay.min(MAX_INVISIBLE)));
-        match request.customize().config_override(self.prompt()).send().await {
-            Ok(_) => Ok(true),
-            Err(SdkError::ServiceError(answer)) if is_no_longer_ours(answer.err()) => Ok(false),
-            Err(error) => Err(Fault::of(&error)),
-        }
-    }
 }
 
 #[async_trait]
@@ -158,10 +221,10 @@ impl Source for SqsSource {
     /// for, because nobody answers or the credentials do not allow it, is no error.
     async fn start(&self) -> Result<(), SourceError> {
         self.validate()?;
-        self.queue
-            .check(&self.client)
-            .await
-            .map_err(|error: QueueError| SourceError::Refused(error.to_string()))
+        let checked = self.queue.check(&self.client).await;
+        checked.map_err(|error| SourceError::Refused(error.to_string()))?;
+        self.warn_without_redrive();
+        Ok(())
     }
 
     /// Gives at most ten, which is what SQS gives.
@@ -171,33 +234,20 @@ impl Source for SqsSource {
     /// its visibility ends.
     async fn receive(&self, max: usize) -> Result<Vec<Incoming>, SourceError> {
         let max = i32::try_from(max.clamp(1, MAX_ENTRIES)).expect("at most ten");
-        // A client's own timeouts are made for short requests: they must not cut the long poll, and
-        // a connection that died silently must not hold it for ever.
-        let limit = self.wait + ANSWER_TIME;
-        let timeouts = TimeoutConfig::builder()
-            .read_timeout(limit)
-            .operation_attempt_timeout(limit)
-            .operation_timeout(limit);
-        let settings = aws_sdk_sqs::Config::builder()
-            .timeout_config(timeouts.build())
-            // The consumer's loop tries again.
-            .retry_config(RetryConfig::disabled());
-        let url = self.queue.url_now(&self.client).await.map_err(unavailable)?;
-        let answer = self
-            .client
-            .receive_message()
-            .queue_url(url.as_str())
-            .max_number_of_messages(max)
-            .wait_time_seconds(whole_seconds(self.wait))
-            .visibility_timeout(whole_seconds(self.visibility))
-            .message_attribute_names("All")
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .customize()
-            .config_override(settings)
-            .send()
-            .await
-            .map_err(|error| unavailable(Fault::of(&error)))?;
-        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(incoming::incoming).collect())
+        match self.queue.kind() {
+            QueueKind::Standard => self.ask(max, None).await.map_err(unavailable),
+            QueueKind::Fifo => {
+                let attempt = self.attempts.begin(max, self.visibility);
+                let answer = self.ask(attempt.max, Some(&attempt)).await;
+                answer.map_err(|fault| {
+                    // A clear no took no messages out.
+                    if matches!(fault.kind, Kind::Away | Kind::Internal) {
+                        self.attempts.lost(attempt);
+                    }
+                    unavailable(fault)
+                })
+            }
+        }
     }
 
     async fn ack(&self, receipts: &[Receipt]) -> Result<Vec<Receipt>, SourceError> {
@@ -226,6 +276,15 @@ impl Source for SqsSource {
         self.change_visibility(receipt, visibility).await.map_err(unavailable)
     }
 
+    /// Ten a request. SQS keeps a message invisible for twelve hours from its receive and no longer.
+    async fn extend_all(
+        &self,
+        receipts: &[Receipt],
+        visibility: Duration,
+    ) -> Result<Vec<Receipt>, SourceError> {
+        self.change_visibilities(receipts, visibility).await.map_err(unavailable)
+    }
+
     fn visibility(&self) -> Option<Duration> {
         Some(self.visibility)
     }
@@ -238,21 +297,13 @@ impl Source for SqsSource {
         Some(self.queue.name())
     }
 
+    /// With what a redrive from the dead-letter queue adds: see [`message_retention`](Self::message_retention).
+    ///
+    /// # Errors
+    /// Where SQS does not answer. [`SourceError::Refused`] where the queue may not be asked and nothing was stated.
     async fn retention(&self) -> Result<Option<Duration>, SourceError> {
-        match self.queue.ask(&self.client).await {
-            Ok(facts) => Ok(facts.retention),
-            Err(AskError::Denied(_)) => Ok(None),
-            Err(error) => Err(SourceError::Unavailable { reason: error.to_string(), source: None }),
-        }
+        self.longest_retention().await.map(Some)
     }
-}
-
-/// Whether a change of visibility was refused because the delivery is gone. The service says so with two codes of its
-/// own, and for a message that was deleted or given to another with that of a wrong parameter; ours are right.
-fn is_no_longer_ours(error: &ChangeMessageVisibilityError) -> bool {
-    error.is_message_not_inflight()
-        || error.is_receipt_handle_is_invalid()
-        || error.code().is_some_and(|code| Kind::of_code(code) == Kind::Parameter)
 }
 
 fn unavailable(fault: Fault) -> SourceError {

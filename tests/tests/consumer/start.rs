@@ -74,6 +74,11 @@ async fn an_inbox_that_forgets_before_the_broker_does_is_refused() {
         let source = ScriptedSource::new().with_retention(days(14));
         let short = Consumer::new(source.clone(), inbox(&test).remember_for(days(13))).on(reserve);
         let error = short.run_until(std::future::pending()).await.expect_err("too short");
+        let words = error.to_string();
+        assert!(
+            words.contains("(14d, with what a redrive adds), found one that remembers them for 13d"),
+            "{words}"
+        );
         let ConsumerError::WindowTooShort { window, retention } = error else { panic!("found {error}") };
         assert_eq!((window, retention), (days(13), days(14)));
 
