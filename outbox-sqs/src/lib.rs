@@ -33,21 +33,22 @@
 //!
 //! | who | needs | for |
 //! |---|---|---|
-//! | publisher | `sqs:SendMessage` | sending, also in batches |
+//! | publisher | `sqs:SendMessage` on each queue of a route | sending, also in batches: there is no permission of its own for those. A producer that may do nothing else works where its queues are named by URL |
 //! | source | `sqs:ReceiveMessage`, `sqs:DeleteMessage`, `sqs:ChangeMessageVisibility` | its work |
 //! | both | `sqs:GetQueueUrl` | a queue that is named by ARN or name; none is needed for a URL |
-//! | publisher | `sqs:GetQueueAttributes` | the check at start; without it the check is left out with a warning |
+//! | publisher | `sqs:GetQueueAttributes` | the check at start, health, and the queue's `MaximumMessageSize`; without it the check is left out with a warning and health is unknown |
 //! | source | `sqs:GetQueueAttributes`, also of the dead-letter queue | the check at start, and for how long messages may come; without it state that with [`SqsSource::message_retention`] |
 //!
-//! An encrypted queue also needs `kms:GenerateDataKey` (publisher) and `kms:Decrypt` (both).
+//! A queue that is encrypted with a KMS key of your own also needs, on that key, `kms:GenerateDataKey` and `kms:Decrypt`
+//! (publisher) and `kms:Decrypt` (source). A queue of another account also needs a policy of its own that allows the same.
+//! A missing permission is an outage for the publisher: events wait, and none is spent.
 //!
 //! # What is promised
 //!
 //! At least once. A message counts as published only where SQS names its entry as successful: SQS
 //! reports failures entry by entry under HTTP 200, and an entry that it does not mention was not
 //! sent. Where the answer is lost the message goes again, so consumers de-duplicate (the inbox does).
-//! Order on a standard queue is best effort, by SQS's own rules. FIFO queues are refused at start:
-//! their groups and their de-duplication need a way of sending of their own.
+//! Order on a standard queue is best effort, by SQS's own rules; on a FIFO queue each aggregate keeps its order.
 //!
 //! The SDK's own retries are switched off for sending and receiving, since the relay and the consumer
 //! decide when to try again: two layers of retries would multiply. About 100 requests carry 1,000
@@ -63,7 +64,31 @@
 //! | missing queue, credentials, permissions, KMS keys | [`Unavailable`](Outcome::Unavailable): somebody has to act, and no message is at fault |
 //! | too large, characters that SQS does not take, no route | [`Rejected`](Outcome::Rejected), before anything is sent where that can be known |
 //! | a request that one entry may have spoilt (`BatchRequestTooLong`, ..) | its halves are sent by themselves, until the culprit is alone |
+//! | on a FIFO queue: behind a message of its group that was not sent, or that took the time there was | [`HeldBack`](Outcome::HeldBack): not tried, no attempt is counted |
 //! | an entry that the answer does not mention while it mentions others; any other code | [`Failed`](Outcome::Failed) |
+//!
+//! # FIFO queues
+//!
+//! A queue is FIFO by its own attributes, else by the end `.fifo` of its name. There a message's group is its aggregate
+//! (`order/42`), or a header with [`GroupBy::Header`]; an event without an aggregate is a group by itself. An id of more than
+//! 128 characters, or with others than letters, digits and punctuation of ASCII, is sent as its SHA-256. A request holds at most one
+//! message of a group, and the next goes when that is confirmed, so that none overtakes one that failed; groups go side by
+//! side. 1,000 events of 1,000 aggregates cost 100 requests as they do on a standard queue; 1,000 events of *one* aggregate
+//! cost 1,000, one after the other.
+//!
+//! The deduplication id is the event's id, so a copy that the relay sends within five minutes, because an answer was lost, is
+//! dropped by the queue, and the publisher is told that it was published: it was, before. Two things follow. An event
+//! that is sent again on purpose with the same id within five minutes of the first time (`Replay::redeliver`, a rewind, a resend
+//! because nobody acknowledged it) is dropped as well, also where the first one was received and deleted: wait for five minutes,
+//! or use `Replay::reprocess`, whose replay id is part of the deduplication id. And a copy after more than five minutes is
+//! delivered: the inbox is still needed.
+//!
+//! SQS takes 300 requests a second for each FIFO queue and action unless it is set to high throughput, with
+//! `DeduplicationScope=messageGroup` and `FifoThroughputLimit=perMessageGroupId`. Both fit this publisher: an event's group never
+//! changes, so a copy has the group of the first (keep to one [`GroupBy`] while events are under way). Above the limit SQS answers
+//! `ThrottlingException`, and the relay slows down.
+//!
+//! A relay with `Ordering::Total` sends in the order of the log, but the queue keeps it for each group only.
 //!
 //! # What is on the wire
 //!
@@ -121,5 +146,5 @@ mod trace;
 pub use aws_sdk_sqs::Client;
 #[cfg(doc)]
 use outbox_core::{publisher::Outcome, wire::WireFormat};
-pub use publisher::SqsPublisher;
+pub use publisher::{GroupBy, SqsPublisher};
 pub use source::SqsSource;

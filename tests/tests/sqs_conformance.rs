@@ -43,30 +43,38 @@ impl PublisherFixture for OverSqs {
     }
 }
 
-async fn conforms(format: WireFormat) {
-    TestQueue::run(async |queue| {
-        let gate = Gate::in_front_of(&endpoint()).await?;
-        let capabilities = Capabilities {
-            routes: true,
-            // A standard queue promises none.
-            ordered: false,
-            can_go_away: true,
-            tells_health: true,
-            gives_ids: true,
-            max_message_bytes: Some(1024 * 1024),
-        };
-        pass_all(&OverSqs { queue, gate, format }, capabilities).await;
-        Ok(())
-    })
-    .await;
+/// A FIFO queue keeps the order of each aggregate, a standard one promises none.
+async fn conforms(queue: Arc<TestQueue>, format: WireFormat, is_fifo: bool) -> anyhow::Result<()> {
+    let gate = Gate::in_front_of(&endpoint()).await?;
+    let capabilities = Capabilities {
+        routes: true,
+        ordered: is_fifo,
+        holds_back: is_fifo,
+        can_go_away: true,
+        tells_health: true,
+        gives_ids: true,
+        max_message_bytes: Some(1024 * 1024),
+    };
+    pass_all(&OverSqs { queue, gate, format }, capabilities).await;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sqs_publisher_passes_every_case_with_cloud_events() {
-    conforms(WireFormat::CloudEvents).await;
+    TestQueue::run(|queue| conforms(queue, WireFormat::CloudEvents, false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sqs_publisher_passes_every_case_with_raw_payloads() {
-    conforms(WireFormat::Raw).await;
+    TestQueue::run(|queue| conforms(queue, WireFormat::Raw, false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sqs_publisher_passes_every_case_on_a_fifo_queue_with_cloud_events() {
+    TestQueue::run_fifo(|queue| conforms(queue, WireFormat::CloudEvents, true)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sqs_publisher_passes_every_case_on_a_fifo_queue_with_raw_payloads() {
+    TestQueue::run_fifo(|queue| conforms(queue, WireFormat::Raw, true)).await;
 }

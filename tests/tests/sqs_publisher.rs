@@ -118,7 +118,8 @@ async fn the_largest_message_that_is_sent_is_taken_by_sqs() {
         let refused =
             publisher(&queue).max_bytes(1).publish(&[message(0, "x".repeat(1_000_000))]).await.remove(0);
         let Outcome::Rejected { reason } = &refused else { panic!("{refused:?}") };
-        let counted: usize = reason.rsplit(' ').next().expect("the size").parse()?;
+        let found = reason.split("found ").nth(1).and_then(|rest| rest.split(':').next());
+        let counted: usize = found.expect("the size").parse()?;
         let largest = 1_000_000 + (1024 * 1024 - counted);
 
         let outcomes = publisher(&queue).publish(&[message(0, "x".repeat(largest))]).await;

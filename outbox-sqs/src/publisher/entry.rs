@@ -13,6 +13,7 @@ use outbox_core::{
     wire::WireFormat,
 };
 
+use super::group::Label;
 use crate::{
     attributes::attributes,
     limits::{DATA_TYPE, invalid_character, size},
@@ -29,6 +30,7 @@ pub(super) struct Entry {
     body: String,
     attributes: Vec<(String, String)>,
     trace: Option<String>,
+    label: Label,
 }
 
 impl Entry {
@@ -39,6 +41,7 @@ impl Entry {
     pub(super) fn new(
         index: usize,
         message: &Message,
+        label: Label,
         format: WireFormat,
         max_bytes: usize,
     ) -> Result<Self, Outcome> {
@@ -51,7 +54,10 @@ impl Entry {
         }
         let size = size(&body, &attributes);
         if size > max_bytes {
-            return Err(Outcome::rejected(format_args!("expected at most {max_bytes} bytes, found {size}")));
+            return Err(Outcome::rejected(format_args!(
+                "expected at most {max_bytes} bytes with its attributes, found {size}: make the payload smaller, or store \
+                 it elsewhere and send its address"
+            )));
         }
         let texts = std::iter::once(("the body", &body))
             .chain(attributes.iter().map(|(name, value)| (name.as_str(), value)));
@@ -65,7 +71,7 @@ impl Entry {
         }
 
         let trace = message.headers.get(names::TRACEPARENT).and_then(xray_header);
-        Ok(Self { index, size, body, attributes, trace })
+        Ok(Self { index, size, body, attributes, trace, label })
     }
 
     /// The id of this entry in its request.
@@ -75,7 +81,11 @@ impl Entry {
 
     /// The entry in the SDK's words.
     pub(super) fn to_request(&self) -> Result<SendMessageBatchRequestEntry, BuildError> {
-        let mut entry = SendMessageBatchRequestEntry::builder().id(self.id()).message_body(&self.body);
+        let mut entry = SendMessageBatchRequestEntry::builder()
+            .id(self.id())
+            .message_body(&self.body)
+            .set_message_group_id(self.label.group.clone())
+            .set_message_deduplication_id(self.label.deduplication.clone());
         for (name, value) in &self.attributes {
             let value = MessageAttributeValue::builder().data_type(DATA_TYPE).string_value(value).build()?;
             entry = entry.message_attributes(name, value);

@@ -2,25 +2,38 @@
 
 mod answer;
 mod entry;
+mod group;
 mod pack;
+mod rounds;
 mod send;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use futures_util::future::join_all;
 use outbox_core::{
+    event::{EventKind, OutboxEvent},
     message::Message,
     publisher::{Outcome, Publisher, PublisherError, PublisherHealth, Topics},
     wire::WireFormat,
 };
 use tokio::{sync::Semaphore, time::Instant};
 
-use self::{entry::Entry, pack::pack, send::Sender};
+pub use self::group::GroupBy;
+use self::{
+    entry::Entry,
+    group::Label,
+    rounds::Groups,
+    send::{Sender, WAS_NOT_SENT},
+};
 use crate::{
     limits::{MAX_BYTES, MAX_ENTRIES},
-    queue::{Queue, QueueError, QueueKind},
+    queue::{Queue, QueueKind},
     trace::SYSTEM,
 };
 
@@ -35,8 +48,10 @@ const FAR: Duration = Duration::from_secs(24 * 3600);
 
 /// Publishes to Amazon SQS: each topic to the queue that its route names, in batches of up to ten.
 ///
-/// A batch of the relay may go to several queues. Its requests run concurrently, which keeps the
-/// order of each aggregate because the relay puts no two events of one aggregate into a batch.
+/// A batch of the relay may go to several queues, standard and FIFO. Its requests run concurrently. On a FIFO queue a
+/// request holds at most one message of a group, and the next one goes when that is confirmed; behind one that was not
+/// sent the rest of its group is [`HeldBack`](Outcome::HeldBack), and other groups go on. A copy that a FIFO queue drops,
+/// because it has had that message within five minutes, counts as published: it was.
 ///
 /// What SQS answers becomes an [`Outcome`] by its error code: throttling is
 /// [`Throttled`](Outcome::Throttled); a missing queue, bad credentials, a lost connection and an
@@ -66,6 +81,8 @@ pub struct SqsPublisher {
     max_bytes: usize,
     concurrency: usize,
     permits: Arc<Semaphore>,
+    group_by: Option<GroupBy>,
+    carried: Vec<&'static EventKind>,
 }
 
 impl SqsPublisher {
@@ -78,6 +95,8 @@ impl SqsPublisher {
             max_bytes: MAX_BYTES,
             concurrency: CONCURRENCY,
             permits: Arc::new(Semaphore::new(CONCURRENCY)),
+            group_by: None,
+            carried: Vec::new(),
         }
     }
 
@@ -93,6 +112,48 @@ impl SqsPublisher {
         self
     }
 
+    /// Asks for a route for every kind of `E`: where a topic of theirs has none, the publisher does not start, and
+    /// says which. May be called for several types.
+    ///
+    /// Without it, an event of a topic without a route is never sent by this publisher, and shows as a topic without a
+    /// taker in the outbox's status once it is stored.
+    ///
+    /// ```
+    /// # fn example(client: aws_sdk_sqs::Client) {
+    /// use outbox_core::event::{EventKind, OutboxEvent};
+    /// use outbox_sqs::SqsPublisher;
+    ///
+    /// // As `#[derive(OutboxEvent)]` writes it.
+    /// struct OrderPlaced;
+    /// impl OutboxEvent for OrderPlaced {
+    ///     const KINDS: &'static [EventKind] = &[EventKind {
+    ///         event_type: "order.placed",
+    ///         version: 1,
+    ///         topic: "orders",
+    ///         aggregate_type: Some("order"),
+    ///         variant: None,
+    ///     }];
+    ///     fn kind(&self) -> &'static EventKind {
+    ///         &Self::KINDS[0]
+    ///     }
+    /// }
+    ///
+    /// let publisher = SqsPublisher::new(client).route("orders", "orders.fifo").carries::<OrderPlaced>();
+    /// # }
+    /// ```
+    pub fn carries<E: OutboxEvent>(mut self) -> Self {
+        self.carried.extend(E::KINDS);
+        self
+    }
+
+    /// By what messages are grouped. Default: by aggregate on FIFO queues, which need a group, and no group on standard
+    /// ones. With this, standard queues get one too and are then
+    /// [fair](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
+    pub fn group_by(mut self, by: GroupBy) -> Self {
+        self.group_by = Some(by);
+        self
+    }
+
     /// How messages are written. Default: CloudEvents 1.0.
     pub fn wire_format(mut self, format: WireFormat) -> Self {
         self.format = format;
@@ -102,9 +163,9 @@ impl SqsPublisher {
     /// The most bytes of one message and of all messages of one request, attributes included. Default
     /// and ceiling: 1 MiB, which is what SQS takes.
     ///
-    /// Set it to the queue's `MaximumMessageSize` where that is lower: then larger messages are
-    /// rejected before they are sent. Too small rejects messages that would pass; too large costs a
-    /// refused request now and then, which is then divided.
+    /// A single message is also bounded by the `MaximumMessageSize` that its queue had at start, where the queue may be
+    /// asked; set it to that where it may not, or where the server takes no more in a whole request. Too small rejects
+    /// messages that would pass; too large costs a refused request now and then, which is then divided.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
@@ -130,11 +191,43 @@ impl SqsPublisher {
             .collect()
     }
 
+    /// The largest message that goes to a queue.
+    fn max_bytes_of(&self, queue: &Queue) -> usize {
+        let told = queue.facts().and_then(|facts| facts.max_message_bytes);
+        told.map_or(self.max_bytes, |told| told.min(self.max_bytes))
+    }
+
+    /// What is to be carried and has no route, in words.
+    fn unrouted(&self) -> Option<String> {
+        let mut missing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for kind in self.carried.iter().filter(|kind| !self.routes.contains_key(kind.topic)) {
+            missing.entry(kind.topic).or_default().insert(kind.event_type);
+        }
+        if missing.is_empty() {
+            return None;
+        }
+        let missing: Vec<_> = missing
+            .into_iter()
+            .map(|(topic, types)| format!("{topic:?} ({})", Vec::from_iter(types).join(", ")))
+            .collect();
+        let known: Vec<_> =
+            self.routes.iter().map(|(topic, queue)| format!("{topic:?} to {queue}")).collect();
+        Some(format!(
+            "expected a route for each topic of the events that are carried, found none for {}; there are routes for {}: \
+             add .route(topic, queue)",
+            missing.join(", "),
+            known.join(", ")
+        ))
+    }
+
     fn validate(&self) -> Result<(), PublisherError> {
         if self.routes.is_empty() {
             return Err(PublisherError::new(
                 "expected at least one route, found none: add .route(topic, queue)",
             ));
+        }
+        if let Some(unrouted) = self.unrouted() {
+            return Err(PublisherError::new(unrouted));
         }
         if !(1..=MAX_BYTES).contains(&self.max_bytes) {
             let found = self.max_bytes;
@@ -158,7 +251,7 @@ impl Publisher for SqsPublisher {
     async fn publish_within(&self, batch: &[Message], limit: Duration) -> Vec<Outcome> {
         let deadline = Instant::now() + limit.min(FAR);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; batch.len()];
-        let mut queues: BTreeMap<&str, (&Queue, Vec<Entry>)> = BTreeMap::new();
+        let mut queues: BTreeMap<&str, (&Queue, Groups<Entry>)> = BTreeMap::new();
         for (index, message) in batch.iter().enumerate() {
             // The relay asks for `topics()` and hands over no such message.
             let Some(queue) = self.routes.get(&message.topic) else {
@@ -166,24 +259,35 @@ impl Publisher for SqsPublisher {
                 outcomes[index] = Some(Outcome::rejected(format_args!("no route for the topic {topic:?}")));
                 continue;
             };
-            match Entry::new(index, message, self.format, self.max_bytes) {
-                Ok(entry) => queues.entry(queue.named()).or_insert((queue, Vec::new())).1.push(entry),
-                Err(rejected) => outcomes[index] = Some(rejected),
+            let kind = queue.kind();
+            let label = Label::of(message, kind, self.group_by.as_ref());
+            // The group of a standard queue promises no order.
+            let order = label.group.clone().filter(|_| kind == QueueKind::Fifo);
+            let (_, groups) = queues.entry(queue.named()).or_insert_with(|| (queue, Groups::new()));
+            match Entry::new(index, message, label, self.format, self.max_bytes_of(queue)) {
+                Ok(entry) => {
+                    if groups.push(order.as_deref(), entry).is_err() {
+                        outcomes[index] = Some(Outcome::held_back(WAS_NOT_SENT));
+                    }
+                }
+                Err(rejected) => {
+                    groups.stop(order.as_deref());
+                    outcomes[index] = Some(rejected);
+                }
             }
         }
 
-        let requests = queues.into_values().flat_map(|(queue, entries)| {
+        let requests = queues.into_values().flat_map(|(queue, groups)| {
             let sender = Sender { client: &self.client, queue, permits: &self.permits, deadline };
-            pack(entries, |entry| entry.size, self.max_bytes)
-                .into_iter()
-                .map(move |entries| sender.send(entries))
+            let rounds = groups.into_rounds(|entry| entry.size, self.max_bytes);
+            rounds.into_iter().map(move |rounds| sender.send_rounds(rounds))
         });
         for (index, outcome) in join_all(requests).await.into_iter().flatten() {
             outcomes[index] = Some(outcome);
         }
         outcomes
             .into_iter()
-            .map(|outcome| outcome.expect("each message is refused or in one request"))
+            .map(|outcome| outcome.expect("each message is refused, held back or in one request"))
             .collect()
     }
 
@@ -191,11 +295,7 @@ impl Publisher for SqsPublisher {
     /// for, because nobody answers or the credentials do not allow it, is no error.
     async fn start(&self) -> Result<(), PublisherError> {
         self.validate()?;
-        let queues = self.queues();
-        if let Some(fifo) = queues.iter().find(|queue| queue.kind() == QueueKind::Fifo) {
-            return Err(PublisherError::new(QueueError::Fifo(fifo.to_string()).to_string()));
-        }
-        for checked in join_all(queues.into_iter().map(|queue| queue.check(&self.client))).await {
+        for checked in join_all(self.queues().into_iter().map(|queue| queue.check(&self.client))).await {
             checked.map_err(|error| PublisherError::new(error.to_string()))?;
         }
         Ok(())
@@ -227,6 +327,8 @@ impl Publisher for SqsPublisher {
     }
 }
 
+#[cfg(test)]
+mod fifo_queues;
 #[cfg(test)]
 mod random_failures;
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! One request, and what to do when it is too much for SQS.
+//! One request after the other, and what to do when one is too much for SQS.
+
+use std::collections::HashSet;
 
 use aws_sdk_sqs::{
     Client, config::retry::RetryConfig, operation::send_message_batch::SendMessageBatchOutput,
@@ -9,7 +11,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{answer, entry::Entry};
+use super::{answer, entry::Entry, rounds::Rounds};
 use crate::{
     classify::Kind,
     fault::{Fault, chain},
@@ -28,9 +30,34 @@ pub(super) struct Sender<'a> {
 }
 
 impl Sender<'_> {
+    /// Sends round by round. What is behind an entry that was not sent is held back, and so is what there is no time left
+    /// for: it goes again at once, since the rounds before it were progress.
+    pub(super) async fn send_rounds(self, mut rounds: Rounds<Entry>) -> Vec<(usize, Outcome)> {
+        let mut settled = Vec::new();
+        while let Some(round) = rounds.next_round() {
+            let places: Vec<usize> = round.iter().map(|entry| entry.index).collect();
+            let is_first = settled.is_empty();
+            if !is_first && Instant::now() >= self.deadline {
+                let rest = rounds.settle(places.iter().map(|_| false));
+                settled.extend(held_back(round.iter().chain(&rest), TOOK_THE_TIME));
+                break;
+            }
+            let outcomes = self.send(round).await;
+            let published: HashSet<usize> = outcomes
+                .iter()
+                .filter(|(_, outcome)| outcome.is_published())
+                .map(|(place, _)| *place)
+                .collect();
+            let rest = rounds.settle(places.iter().map(|place| published.contains(place)));
+            settled.extend(outcomes);
+            settled.extend(held_back(&rest, WAS_NOT_SENT));
+        }
+        settled
+    }
+
     /// Sends a request's worth of entries. Where one of them may have spoilt the request, its halves
     /// are sent by themselves, so that the culprit ends up alone.
-    pub(super) async fn send(self, entries: Vec<Entry>) -> Vec<(usize, Outcome)> {
+    async fn send(self, entries: Vec<Entry>) -> Vec<(usize, Outcome)> {
         let mut settled = Vec::with_capacity(entries.len());
         let mut waiting = vec![entries];
         while let Some(mut entries) = waiting.pop() {
@@ -68,6 +95,18 @@ impl Sender<'_> {
         }
         request.customize().config_override(once).send().await.map_err(|error| Fault::of(&error))
     }
+}
+
+/// Why a message stays behind another one of its group.
+pub(super) const WAS_NOT_SENT: &str = "an earlier message of its group was not sent";
+
+const TOOK_THE_TIME: &str = "the earlier messages of its group took the time that there was";
+
+fn held_back<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+    reason: &'static str,
+) -> impl Iterator<Item = (usize, Outcome)> {
+    entries.into_iter().map(move |entry| (entry.index, Outcome::held_back(reason)))
 }
 
 /// No fault of SQS or of a message, and no reason to divide a request.

@@ -34,18 +34,18 @@ fn messages(count: usize) -> Vec<Message> {
     (0..count).map(|number| message("orders", number.to_string())).collect()
 }
 
-fn sent(request: &Value) -> Vec<Value> {
+pub(super) fn sent(request: &Value) -> Vec<Value> {
     ids(request)
         .iter()
         .map(|id| json!({ "Id": id, "MessageId": format!("m{id}"), "MD5OfMessageBody": "" }))
         .collect()
 }
 
-fn all_sent(request: &Value) -> Answer {
+pub(super) fn all_sent(request: &Value) -> Answer {
     Answer::body(&json!({ "Successful": sent(request), "Failed": [] }))
 }
 
-fn failure(id: &str, code: &str, sender_fault: bool) -> Value {
+pub(super) fn failure(id: &str, code: &str, sender_fault: bool) -> Value {
     json!({ "Id": id, "Code": code, "Message": "what went wrong", "SenderFault": sender_fault })
 }
 
@@ -368,7 +368,6 @@ async fn settings_that_cannot_work_are_refused_at_start_by_name() {
     let new = || SqsPublisher::new(client.clone());
     for (publisher, expected) in [
         (new(), "route"),
-        (new().route("orders", "http://sqs.invalid/1/orders.fifo"), "FIFO"),
         (new().route("orders", "my orders"), "a queue's URL"),
         (new().route("orders", ORDERS).max_bytes(0), "max_bytes"),
         (new().route("orders", ORDERS).max_bytes(2 << 20), "max_bytes"),
@@ -378,6 +377,62 @@ async fn settings_that_cannot_work_are_refused_at_start_by_name() {
         assert!(error.contains(expected), "{error}");
     }
     assert_eq!(requests.count(), 0);
+}
+
+/// Two topics, one of them in two versions.
+struct Payment;
+
+impl Payment {
+    const fn kind_of(event_type: &'static str, version: u32, topic: &'static str) -> EventKind {
+        EventKind { event_type, version, topic, aggregate_type: None, variant: None }
+    }
+}
+
+impl OutboxEvent for Payment {
+    const KINDS: &'static [EventKind] = &[
+        Self::kind_of("payment.made", 1, "payments"),
+        Self::kind_of("payment.made", 2, "payments"),
+        Self::kind_of("payment.lost", 1, "payments"),
+        Self::kind_of("refund.made", 1, "refunds"),
+    ];
+
+    fn kind(&self) -> &'static EventKind {
+        &Self::KINDS[0]
+    }
+}
+
+#[tokio::test]
+async fn an_event_type_without_a_route_is_an_error_at_start_that_names_what_is_missing_and_what_is_known() {
+    let (client, requests) = client(|_| Answer::body(&r#"{"Attributes":{}}"#));
+    let publisher = SqsPublisher::new(client).route("orders", ORDERS).carries::<Payment>();
+    let error = publisher.start().await.expect_err("two topics have no route").to_string();
+    for expected in [r#""payments" (payment.lost, payment.made)"#, r#""refunds" (refund.made)"#, ORDERS] {
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(requests.count(), 0);
+    let publisher = publisher.route("payments", PAYMENTS);
+    let error = publisher.start().await.expect_err("one topic has no route").to_string();
+    assert!(error.contains("refunds") && !error.contains("payment.made"), "{error}");
+    publisher.route("refunds", PAYMENTS).start().await.expect("each topic has a route");
+}
+
+#[tokio::test]
+async fn a_message_larger_than_its_queue_takes_is_rejected_before_it_is_sent_where_the_queue_said_so() {
+    let (publisher, requests) = publisher(|request| match request.get("Entries") {
+        Some(_) => all_sent(request),
+        None if request["QueueUrl"] == ORDERS => {
+            Answer::body(&json!({ "Attributes": { "MaximumMessageSize": "1024" } }))
+        }
+        None => Answer::body(&r#"{"Attributes":{}}"#),
+    });
+    publisher.start().await.expect("it starts");
+    let large = "x".repeat(2000);
+    let batch = [message("orders", &*large), message("payments", &*large), message("orders", "small")];
+    let outcomes = publisher.publish(&batch).await;
+    let Outcome::Rejected { reason } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(reason.contains("at most 1024 bytes") && reason.contains("store it elsewhere"), "{reason}");
+    assert!(outcomes[1].is_published() && outcomes[2].is_published(), "the other queue has no such limit");
+    assert_eq!(requests.count(), 4, "two questions, two requests");
 }
 
 #[tokio::test]

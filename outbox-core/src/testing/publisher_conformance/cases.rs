@@ -247,6 +247,43 @@ pub async fn an_aggregate_arrives_in_the_order_of_one_batch(fixture: &impl Publi
     assert_eq!(order, (1..=count).collect::<Vec<_>>());
 }
 
+/// A message that cannot go, here because it is larger than the broker's `limit`, keeps those of its aggregate behind
+/// it in the same batch, and nothing else. What was held back can be sent later.
+///
+/// # Panics
+/// Where the case fails.
+pub async fn nothing_of_an_aggregate_overtakes_a_message_that_was_not_sent(
+    fixture: &impl PublisherFixture,
+    limit: usize,
+) {
+    let publisher = fixture.publisher().await;
+    let first = message(1);
+    let of_the_same = |number| Message { aggregate_id: first.aggregate_id.clone(), ..message(number) };
+    let oversize = Message { payload: format!("\"{}\"", "x".repeat(limit)), ..of_the_same(3) };
+    let behind = of_the_same(4);
+    let batch = [first.clone(), of_the_same(2), oversize, behind.clone(), message(5)];
+    if publisher.max_batch() < batch.len() {
+        return;
+    }
+    let outcomes = publisher.publish(&batch).await;
+    assert_eq!(outcomes.len(), batch.len(), "one outcome for each message");
+    for place in [0, 1, 4] {
+        assert!(outcomes[place].is_published(), "message {}: {outcomes:?}", place + 1);
+    }
+    assert!(matches!(outcomes[2], Outcome::Rejected { .. }), "{outcomes:?}");
+    assert!(matches!(outcomes[3], Outcome::HeldBack { .. }), "{outcomes:?}");
+    publish_all(&publisher, std::slice::from_ref(&behind)).await;
+    let sent = [batch[0].clone(), batch[1].clone(), behind, batch[4].clone()];
+    let mut order: Vec<_> = arrived(fixture, &sent)
+        .await
+        .into_iter()
+        .filter(|received| received.aggregate_id == first.aggregate_id)
+        .filter_map(|received| received.sequence)
+        .collect();
+    order.dedup();
+    assert_eq!(order, [1, 2, 4]);
+}
+
 /// Batches that follow each other keep an aggregate's order.
 ///
 /// # Panics

@@ -86,6 +86,9 @@ pub struct Capabilities {
     pub routes: bool,
     /// Messages of one aggregate arrive in the order in which they were published.
     pub ordered: bool,
+    /// The publisher never sends a message of an aggregate behind one of the same batch that was not sent, and says
+    /// [`Outcome::HeldBack`](crate::publisher::Outcome::HeldBack) of it. Looked at where the largest message is known.
+    pub holds_back: bool,
     /// The fixture can make the broker unreachable.
     pub can_go_away: bool,
     /// The publisher can tell whether its broker is there: it says healthy or unhealthy, never unknown.
@@ -118,6 +121,9 @@ pub async fn pass_all(fixture: &impl PublisherFixture, capabilities: Capabilitie
     if let Some(limit) = capabilities.max_message_bytes {
         a_message_that_is_too_large_is_rejected_and_the_rest_is_sent(fixture, limit).await;
         large_messages_of_one_batch_do_not_reject_each_other(fixture, limit).await;
+        if capabilities.holds_back {
+            nothing_of_an_aggregate_overtakes_a_message_that_was_not_sent(fixture, limit).await;
+        }
     }
     if capabilities.ordered {
         an_aggregate_arrives_in_the_order_of_its_batches(fixture).await;
