@@ -2,7 +2,7 @@
 //! published is what the model confirmed, whatever went wrong around it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -37,6 +37,8 @@ enum Line {
 struct Model {
     requests: usize,
     stored: BTreeMap<usize, usize>,
+    /// In the order in which they were stored.
+    order: Vec<usize>,
     confirmed: BTreeMap<usize, usize>,
 }
 
@@ -65,6 +67,7 @@ impl Model {
             match fates[number] {
                 Fate::Store => {
                     *self.stored.entry(number).or_default() += 1;
+                    self.order.push(number);
                     if !matches!(line, Line::BrokenAnswer) {
                         *self.confirmed.entry(number).or_default() += 1;
                     }
@@ -139,6 +142,52 @@ proptest! {
                 let at_fault = matches!(fates[number], Fate::Spoil(_) | Fate::Refuse("InvalidMessageContents"));
                 prop_assert!(at_fault, "{} was poisoned: {:?}", number, outcome);
             }
+        }
+    }
+
+    #[test]
+    fn partial_failures_let_no_message_of_a_fifo_queue_overtake_one_of_its_group(
+        fates in vec((fate(), 0..6_usize), 1..60),
+        lines in vec(line(), 1..20),
+    ) {
+        let (fates, groups): (Vec<_>, Vec<_>) = fates.into_iter().unzip();
+        let model = Arc::new(Mutex::new(Model::default()));
+        let (client, _) = client({
+            let (model, fates) = (model.clone(), fates.clone());
+            move |request| model.lock().expect("the model does not panic").answer(request, &fates, &lines)
+        });
+        let publisher = SqsPublisher::new(client).route("orders", "http://sqs.invalid/1/orders.fifo").wire_format(WireFormat::Raw);
+        let messages: Vec<_> = (0..fates.len())
+            .map(|number| {
+                let id = Uuid::from_u128(number as u128);
+                let mut message = Message::new(id, "/shop", "orders", "order.placed", number.to_string());
+                message.aggregate_id = Some(groups[number].to_string());
+                message
+            })
+            .collect();
+
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let outcomes = runtime.block_on(publisher.publish(&messages));
+
+        let model = model.lock().expect("the model does not panic");
+        prop_assert_eq!(outcomes.len(), messages.len());
+        let mut stuck = BTreeSet::new();
+        for (number, outcome) in outcomes.iter().enumerate() {
+            let group = groups[number];
+            prop_assert_eq!(outcome.is_published(), model.confirmed.contains_key(&number), "{}: {:?}", number, outcome);
+            let is_held_back = matches!(outcome, Outcome::HeldBack { .. });
+            prop_assert_eq!(is_held_back, stuck.contains(&group), "{}: {:?}", number, outcome);
+            if is_held_back {
+                prop_assert!(!model.stored.contains_key(&number), "{} was tried", number);
+            }
+            if !outcome.is_published() {
+                stuck.insert(group);
+            }
+        }
+        let mut last = BTreeMap::new();
+        for number in &model.order {
+            let before = last.insert(groups[*number], *number);
+            prop_assert!(before.is_none_or(|before| before < *number), "{} came after {:?}", number, before);
         }
     }
 }
