@@ -11,8 +11,6 @@ pub(crate) enum QueueError {
          digits, hyphens and underscores, with `.fifo` at the end for a FIFO queue"
     )]
     NoAddress(String),
-    #[error("expected a standard queue, found the FIFO queue {0}: FIFO queues are not supported yet")]
-    Fifo(String),
     #[error(
         "expected a queue in the client's own region {client}, found {queue} in its ARN: use a client of that region"
     )]
