@@ -79,19 +79,19 @@ async fn a_version_with_a_handler_of_its_own_and_one_by_upcast_is_named_at_start
         (consumer(&broker).on(second).on(first), (1, 2)),
     ];
     for (consumer, expected) in refused {
-        let error = consumer.run_until(std::future::pending()).await.expect_err("two handlers");
+        let error = consumer.run_until(async {}).await.expect_err("two handlers");
         let ConsumerError::HandledAndUpcast { event_type: "order.placed", version, into } = error else {
             panic!("found {error}");
         };
         assert_eq!((version, into), expected);
     }
-    let error = consumer(&broker).on(first).on(newest).run_until(std::future::pending()).await;
+    let error = consumer(&broker).on(first).on(newest).run_until(async {}).await;
     assert_eq!(
         error.expect_err("two handlers").to_string(),
         "expected one handler for order.placed version 1, found two: that of version 3 takes it too, by `upcast_from`; \
          keep one, which finds the version that came in `delivery.message().event_version`"
     );
-    let twice = consumer(&broker).on(newest).on(newest).run_until(std::future::pending()).await;
+    let twice = consumer(&broker).on(newest).on(newest).run_until(async {}).await;
     let error = twice.expect_err("two handlers");
     assert!(matches!(error, ConsumerError::TwoHandlers { version: 3, .. }), "found {error}");
 }
@@ -132,7 +132,7 @@ impl OutboxEvent for Twofold {
 async fn a_version_that_a_type_made_by_hand_takes_twice_is_named_at_start() {
     let broker = MemoryBroker::new();
     let handler = async |_: Delivery<Twofold>, (): ()| Ok(());
-    let error = consumer(&broker).on(handler).run_until(std::future::pending()).await.expect_err("twice");
+    let error = consumer(&broker).on(handler).run_until(async {}).await.expect_err("twice");
     let expected = ConsumerError::HandledAndUpcast { event_type: "order.placed", version: 1, into: 5 };
     assert_eq!(error.to_string(), expected.to_string());
 }
