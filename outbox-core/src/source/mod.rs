@@ -63,6 +63,7 @@ pub trait Source: Send + Sync + 'static {
     }
 
     /// Waits for messages, for as long as the broker's long poll, and gives up to `max`. An empty answer is normal.
+    /// A consumer with several [receivers](crate::consumer::Consumer::receivers) has several calls under way at once.
     ///
     /// # Errors
     /// Where the broker is away.
@@ -71,7 +72,8 @@ pub trait Source: Send + Sync + 'static {
     /// Dropping the future loses nothing: what was received comes again.
     async fn receive(&self, max: usize) -> Result<Vec<Incoming>, SourceError>;
 
-    /// Says that these deliveries are done with, and gives back those that the broker did not take: they may come again.
+    /// Says that these deliveries are done with, and gives back those that the broker did not take. A consumer says it of
+    /// them a few times more; then they may come again.
     ///
     /// # Errors
     /// Where the broker is away: all of them may come again.
