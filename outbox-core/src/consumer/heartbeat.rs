@@ -177,3 +177,34 @@ impl Drop for Hold {
         self.held.state().deliveries.remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VISIBILITY: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn no_further_call_names_what_is_about_to_be_given_back() {
+        let held = Arc::<Held>::default();
+        let hold = held.hold(Receipt("1".into()), Some(VISIBILITY));
+        let later = Instant::now() + VISIBILITY * 10;
+        assert_eq!(held.take_due(later), [(hold.number, Receipt("1".into()))]);
+        assert!(held.take_due(later).is_empty(), "a call is under way");
+        assert!(!held.state().release(hold.number), "it is waited for");
+        held.state().answered(hold.number, Instant::now());
+        assert!(held.take_due(later).is_empty(), "it is about to be given back");
+        hold.end().await;
+        assert!(held.state().deliveries.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_dropped_is_held_no_more_and_a_broker_that_keeps_it_for_us_is_not_called() {
+        let held = Arc::<Held>::default();
+        let later = Instant::now() + VISIBILITY * 10;
+        drop(held.hold(Receipt("1".into()), Some(VISIBILITY)));
+        let kept = held.hold(Receipt("2".into()), None);
+        assert!(held.take_due(later).is_empty());
+        kept.end().await;
+    }
+}

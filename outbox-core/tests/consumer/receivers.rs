@@ -115,6 +115,9 @@ async fn one_refusal_ends_the_consumer_and_what_runs_may_end() {
     let ended = consumer.run_until(std::future::pending()).await;
     assert!(matches!(ended, Err(ConsumerError::Source(SourceError::Refused(_)))), "found {ended:?}");
     assert_eq!((handled.all(), queue.left()), (vec![0], 0), "handled and deleted");
+    // One each, the next of the one that got the message, and one each that may have been refused.
+    let asked = queue.seen().asked.len();
+    assert!(asked <= 7, "one refusal is enough, found {asked} requests");
 }
 
 #[tokio::test]
