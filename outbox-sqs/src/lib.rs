@@ -105,9 +105,9 @@
 //! redrive policy takes it, and without one until its retention ends: then it is gone. A source warns of that at start.
 //!
 //! The deliveries of a FIFO queue are handled one after the other in each group, and groups side by side. A message that
-//! fails holds up its group until it succeeds or the redrive policy takes it; then the group goes on without it. Those that
-//! are received along with it and given back with it are counted as received too: choose a `maxReceiveCount` that leaves
-//! room for that. A message group of a standard queue (fair queues) promises no order and is not looked at. A receive whose
+//! fails holds up its group until it succeeds or the redrive policy takes it; then the group goes on without it. Those behind
+//! it that are received along with it are counted as received too, which a consumer keeps rare (see
+//! [`consumer`](outbox_core::consumer)): choose a `maxReceiveCount` of five or more. A message group of a standard queue (fair queues) promises no order and is not looked at. A receive whose
 //! answer was lost is repeated under its `ReceiveRequestAttemptId`, so that its groups need not wait for the visibility.
 //!
 //! A queue may be subscribed to a topic of SNS, with or without raw delivery: an envelope of SNS is taken off. Envelope

@@ -1,9 +1,6 @@
 //! A message that nobody can read or process ends in the dead-letter queue, as it was sent.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use outbox_core::{
@@ -70,7 +67,12 @@ async fn a_body_that_cannot_be_read_ends_in_the_dead_letter_queue_of_sqs_unchang
             let lines = told.lines();
             let of_it =
                 |words: &str| lines.iter().filter(|line| line.contains(words) && line.contains(id)).count();
-            assert_eq!(of_it("a message cannot be read"), 1, "one error, with the id that SQS shows");
+            assert_eq!(
+                of_it("a message cannot be read"),
+                1,
+                "one error, with the id that SQS shows; found {:?}",
+                lines.iter().filter(|line| line.contains("outbox")).collect::<Vec<_>>()
+            );
             assert_eq!(of_it("a message still cannot be read"), 1, "and it was tried again");
             assert!(
                 lines.iter().any(|line| line.contains("still") && line.contains("attempt=2")),
@@ -116,15 +118,8 @@ async fn a_group_of_sqs_goes_on_after_its_first_message_could_not_be_read() {
     TestQueue::run_fifo(async |dead| {
         TestQueue::run_fifo(async |queue| {
             redrive(&queue, &dead, 3).await?;
+            // It is received with those behind it, and a receive counts for all of them.
             send_body(&queue, "a0", "no event".to_owned()).await?;
-            // Those behind it come along with it, and each time counts for them too.
-            let source = source(&queue);
-            for attempt in 1..=2 {
-                let first = until("a delivery", DEADLINE, async || source.receive(1).await.ok()?.pop()).await;
-                assert_eq!((first.attempt, first.group.as_deref()), (attempt, Some("a")));
-                assert!(first.message.is_err());
-                source.nack(&first.receipt, Duration::ZERO).await?;
-            }
             send(&queue, &["a1", "b1", "a2"]).await?;
             let order = Arc::new(Mutex::new(Vec::new()));
             let seen = Arc::clone(&order);
