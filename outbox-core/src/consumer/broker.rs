@@ -51,6 +51,10 @@ impl<S: Source> Broker<S> {
 
     pub(super) async fn start(&self) -> Result<Option<Duration>, SourceError> {
         in_time(START_TIME, self.source.start()).await?;
+        self.retention().await
+    }
+
+    pub(super) async fn retention(&self) -> Result<Option<Duration>, SourceError> {
         in_time(self.answer_time, self.source.retention()).await
     }
 

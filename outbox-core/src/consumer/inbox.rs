@@ -91,6 +91,15 @@ impl<E: fmt::Display + fmt::Debug> Error for InboxError<E> {
     }
 }
 
+/// What one chunk of a purge was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// How many rows were removed.
+    pub removed: u64,
+    /// Whether there may be more to remove.
+    pub more: bool,
+}
+
 /// Processes each message once, in one transaction with everything that its handler writes.
 pub trait InboxStore: Send + Sync + 'static {
     /// The transaction that handlers write in.
@@ -117,4 +126,17 @@ pub trait InboxStore: Send + Sync + 'static {
 
     /// How long it remembers a message; `None` for ever.
     fn window(&self) -> Option<Duration>;
+
+    /// Removes a chunk of what is older than the [window](Self::window), and nothing that is younger. A consumer calls
+    /// it again and again, with pauses, beside its handlers and beside the consumers of other processes: a chunk is to
+    /// hold its locks for milliseconds. Default: nothing, for an inbox that forgets by itself or not at all.
+    ///
+    /// # Errors
+    /// What the database says. It is tried again later.
+    ///
+    /// # Cancel safety
+    /// It is dropped when the consumer stops: a chunk that was under way is removed or not.
+    fn forget_some(&self) -> impl Future<Output = Result<Forgotten, Box<dyn Error + Send + Sync>>> + Send {
+        std::future::ready(Ok(Forgotten::default()))
+    }
 }

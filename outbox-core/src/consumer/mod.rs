@@ -40,6 +40,7 @@ mod report;
 mod routes;
 mod run;
 mod seen;
+mod upkeep;
 
 use std::{fmt, time::Duration};
 
@@ -48,7 +49,7 @@ use serde::de::DeserializeOwned;
 pub use delivery::Delivery;
 pub use error::{ConsumerError, HandlerError};
 pub use handler::Handler;
-pub use inbox::{InboxError, InboxStore, MessageKey, Processed};
+pub use inbox::{Forgotten, InboxError, InboxStore, MessageKey, Processed};
 pub use report::ConsumerReport;
 
 use crate::{event::OutboxEvent, retry::RetryPolicy, source::Source};
@@ -87,6 +88,7 @@ pub struct Consumer<S, I: InboxStore> {
     handler_timeout: Duration,
     drain_timeout: Duration,
     retry: RetryPolicy,
+    purge_interval: Option<Duration>,
 }
 
 impl<S: Source, I: InboxStore> Consumer<S, I> {
@@ -102,6 +104,7 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
             handler_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(20),
             retry: RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(300), u32::MAX),
+            purge_interval: Some(Duration::from_secs(3_600)),
         }
     }
 
@@ -177,6 +180,22 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
     /// of others; too large: it waits long after the cause is gone.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
+        self
+    }
+
+    /// How often the inbox forgets what is older than its window, while this runs. Default: hourly, each time a quarter
+    /// earlier or later at random, and first after a random part of it; at least a second. It goes in chunks, beside
+    /// the handlers. Nothing is removed while the source says that it keeps messages for longer than the window. Too
+    /// short: questions to the broker and the database for nothing. Too long: the table grows by what comes in between,
+    /// and a process that never runs for as long as that may never purge.
+    pub fn purge_interval(mut self, interval: Duration) -> Self {
+        self.purge_interval = Some(interval);
+        self
+    }
+
+    /// Leaves the inbox as it is: another process purges it, or the table is partitioned and dropped by its age.
+    pub fn without_purge(mut self) -> Self {
+        self.purge_interval = None;
         self
     }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Consumer, ConsumerError, ConsumerReport, InboxStore, acknowledger::acknowledge, backoff, broker::Broker,
     comeback::Comebacks, desk::Desk, hall::Hall, health::Health, heartbeat::Held, lane::Tools,
-    receiver::Receivers, report::Counters, seen::Seen,
+    receiver::Receivers, report::Counters, seen::Seen, upkeep,
 };
 use crate::{
     source::{Source, SourceError},
@@ -66,7 +66,7 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
             retention = start(&broker) => Some(retention?),
         };
         let Some(retention) = started else { return Ok(desk.counters.report()) };
-        check_window(desk.inbox.window(), retention)?;
+        upkeep::check_window(desk.inbox.window(), retention)?;
 
         let (acks, receipts) = mpsc::channel(self.concurrency);
         let mut acknowledger = JoinSet::new();
@@ -77,6 +77,11 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
             let (held, broker) = (Arc::clone(&held), Arc::clone(&broker));
             async move { held.beat(&broker).await }
         });
+        let mut keeping_short = JoinSet::new();
+        if let Some(interval) = self.purge_interval {
+            let (broker, desk) = (Arc::clone(&broker), Arc::clone(&desk));
+            keeping_short.spawn(async move { upkeep::purge_for_ever(&broker, &desk.inbox, interval).await });
+        }
         let tools = Arc::new(Tools {
             broker,
             desk: Arc::clone(&desk),
@@ -106,6 +111,7 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
                 },
             }
         };
+        drop(keeping_short);
         hall.close(&mut answers);
         // A receive that is dropped loses nothing: what the broker sends now comes again.
         drop(answers);
@@ -152,14 +158,5 @@ async fn start<S: Source>(broker: &Broker<S>) -> Result<Option<Duration>, Consum
                 Err(failures) => sleep(backoff::outage(failures)).await,
             },
         }
-    }
-}
-
-fn check_window(window: Option<Duration>, retention: Option<Duration>) -> Result<(), ConsumerError> {
-    match (window, retention) {
-        (Some(window), Some(retention)) if window < retention => {
-            Err(ConsumerError::WindowTooShort { window, retention })
-        }
-        _ => Ok(()),
     }
 }

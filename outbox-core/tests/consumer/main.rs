@@ -8,4 +8,5 @@ mod heartbeat;
 mod receivers;
 mod requests;
 mod told;
+mod upkeep;
 mod world;

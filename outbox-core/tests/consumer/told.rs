@@ -23,7 +23,7 @@ use crate::world::{OrderPlaced, consumer};
 
 /// Keeps every warning and error.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Log(pub(crate) Arc<Mutex<Vec<String>>>);
 
 struct Line(String);
 

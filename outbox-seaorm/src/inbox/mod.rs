@@ -29,10 +29,13 @@ use once::Running;
 /// How long an inbox remembers a message unless told otherwise: twice the longest that SQS keeps one.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(28 * 24 * 60 * 60);
 
-/// The messages that one consumer has processed. A clone is the same inbox.
+/// The messages that one consumer has processed, and the commands that were run [`once`](Self::once). A clone is the same
+/// inbox.
 ///
-/// **Nothing removes old rows by itself.** One row is kept for each message that was ever processed, until the service
-/// calls [`purge`](Self::purge). It may do so in any process and at any time; once a day is often enough:
+/// One row is kept for each of them, for the inbox's [window](Self::remember_for). A running
+/// [`Consumer`](crate::consumer::Consumer) removes what is older, [hourly](crate::consumer::Consumer::purge_interval)
+/// and in chunks. **Without one, nothing removes old rows by itself**: a service with a loop of its own, or with commands
+/// only, calls [`purge`](Self::purge), in any process and at any time; once a day is often enough:
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -93,8 +96,8 @@ impl Inbox {
         Ok(Self { db, consumer, window: DEFAULT_WINDOW, turns, running: Running::default() })
     }
 
-    /// How long a message is remembered. Default: 28 days. A consumer refuses to start on a source that keeps messages
-    /// for longer, and [`purge`](Self::purge) refuses to remove what is younger. Longer: more rows.
+    /// How long a message or a command is remembered. Default: 28 days. A consumer refuses to start on a source that
+    /// keeps messages for longer, and [`purge`](Self::purge) refuses to remove what is younger. Longer: more rows.
     #[must_use]
     pub fn remember_for(mut self, window: Duration) -> Self {
         self.window = window;

@@ -1,10 +1,11 @@
 //! One message, one transaction.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
+
+use outbox_core::consumer::{Forgotten, HandlerError, InboxError, InboxStore, MessageKey, Processed};
 
 use super::{Inbox, failure::Failure, name};
 use crate::tx::{Loan, Tx};
-use outbox_core::consumer::{HandlerError, InboxError, InboxStore, MessageKey, Processed};
 
 impl Inbox {
     /// Runs `handler` in a transaction unless this consumer has processed the message before, and commits what it
@@ -104,5 +105,9 @@ impl InboxStore for Inbox {
 
     fn window(&self) -> Option<Duration> {
         Some(self.window)
+    }
+
+    async fn forget_some(&self) -> Result<Forgotten, Box<dyn Error + Send + Sync>> {
+        Ok(self.purge_chunk().await?)
     }
 }

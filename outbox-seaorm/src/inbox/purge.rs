@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use outbox_core::consumer::Forgotten;
 use sea_orm::{
     ColumnTrait as _, DatabaseConnection, DbErr, EntityTrait, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, prelude::DateTimeUtc,
@@ -46,24 +47,25 @@ impl Inbox {
         }
     }
 
+    /// Removes the oldest rows past the window.
+    pub(super) async fn purge_chunk(&self) -> Result<Forgotten, DbErr> {
+        match self.cutoff(self.window).await? {
+            Some(cutoff) => self.remove_chunk(cutoff).await,
+            None => Ok(Forgotten::default()),
+        }
+    }
+
     /// The moment that is so long ago; `None` where there is none.
     async fn cutoff(&self, age: Duration) -> Result<Option<DateTimeUtc>, DbErr> {
         let Ok(age) = chrono::Duration::from_std(age) else { return Ok(None) };
         Ok(clock::read(&self.db).await?.checked_sub_signed(age))
     }
 
-    async fn remove_chunk(&self, cutoff: DateTimeUtc) -> Result<Chunk, DbErr> {
+    async fn remove_chunk(&self, cutoff: DateTimeUtc) -> Result<Forgotten, DbErr> {
         let messages = MESSAGES.remove_chunk(&self.db, self.consumer(), cutoff).await?;
         let commands = COMMANDS.remove_chunk(&self.db, self.consumer(), cutoff).await?;
-        Ok(Chunk { removed: messages.removed + commands.removed, more: messages.more || commands.more })
+        Ok(Forgotten { removed: messages.removed + commands.removed, more: messages.more || commands.more })
     }
-}
-
-/// What one chunk was.
-struct Chunk {
-    removed: u64,
-    /// Whether there may be more.
-    more: bool,
 }
 
 /// A table whose rows grow old. It has an index over these two.
@@ -79,7 +81,7 @@ impl<E: EntityTrait> Aging<E> {
         db: &DatabaseConnection,
         consumer: &str,
         cutoff: DateTimeUtc,
-    ) -> Result<Chunk, DbErr> {
+    ) -> Result<Forgotten, DbErr> {
         let oldest = E::find()
             .select_only()
             .column(self.since)
@@ -90,12 +92,12 @@ impl<E: EntityTrait> Aging<E> {
             .into_tuple::<DateTimeUtc>()
             .all(db)
             .await?;
-        let Some(youngest) = oldest.last() else { return Ok(Chunk { removed: 0, more: false }) };
+        let Some(youngest) = oldest.last() else { return Ok(Forgotten::default()) };
         let removed = E::delete_many()
             .filter(self.consumer.eq(consumer))
             .filter(self.since.lte(*youngest))
             .exec(db)
             .await?;
-        Ok(Chunk { removed: removed.rows_affected, more: oldest.len() >= CHUNK })
+        Ok(Forgotten { removed: removed.rows_affected, more: oldest.len() >= CHUNK })
     }
 }

@@ -4,6 +4,7 @@ mod deliveries;
 mod groups;
 mod handlers;
 mod outages;
+mod purge;
 mod shutdown;
 mod start;
 mod world;
