@@ -10,5 +10,10 @@ pub mod source;
 pub mod sqs;
 pub mod told;
 
+/// The guide to SQS is compiled with the doc tests; it uses more than one crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sqs.md")]
+mod guide_to_sqs {}
+
 pub use database::{Kind, TestDb};
 pub use source::{ScriptedSource, Told};

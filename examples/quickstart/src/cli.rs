@@ -20,14 +20,14 @@ pub struct Cli {
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
 
-    /// Publish to this SQS endpoint instead of a broker in memory; needs --queue. Credentials and region are
-    /// those of AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and AWS_REGION, or made up for a
-    /// local server
+    /// Publish to the SQS server at this loopback address instead of a broker in memory; needs --queue.
+    /// Credentials and region are those of AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and
+    /// AWS_REGION, or made up
     #[arg(long, value_name = "URL", requires = "queue")]
     pub sqs_endpoint: Option<String>,
 
-    /// The name of the SQS queue; it is created if it is not there. Each database wants a queue of its own: a run
-    /// on another one would take its messages
+    /// The name of the SQS queue; it is made if it is not there, with a dead-letter queue. Each database wants a
+    /// queue of its own: a run on another one would take its messages
     #[arg(long, value_name = "NAME", requires = "sqs_endpoint")]
     pub queue: Option<String>,
 

@@ -331,10 +331,8 @@ fn a_build_without_servers_says_which_one_has_them() {
 
 #[cfg(feature = "servers")]
 mod servers {
-    use outbox_tests::{
-        Kind, TestDb,
-        sqs::{self, TestQueue},
-    };
+    use outbox_sqs::dev::DevQueue;
+    use outbox_tests::{Kind, TestDb, sqs};
 
     use super::*;
 
@@ -347,19 +345,20 @@ mod servers {
         let sample = sample.expect("read the sample");
         let lines: Vec<_> = sample.lines().skip(1).take(600).collect();
         let input = desk.input(&lines);
-        TestQueue::run(async |queue| {
-            let name = queue.url.rsplit('/').next().expect("a queue's URL ends in its name");
-            TestDb::run(kind, async |test| {
-                let job = || {
-                    let mut command = quickstart(&test.url);
-                    command.arg("--file").arg(&input);
-                    command.args(["--sqs-endpoint", &sqs::endpoint(), "--queue", name]);
-                    command
-                };
-                survives_kills(job, &test.db, [20, 150, 400], PART).await;
-                Ok(())
-            })
-            .await;
+        let (client, _) = sqs::client(&sqs::endpoint());
+        TestDb::run(kind, async |test| {
+            // No other run has a database of this name now; one that was killed may have left its queues.
+            let name = test.url.rsplit('/').next().expect("a URL that ends in the name of its database");
+            let queue = DevQueue::named(name);
+            queue.delete(&client).await?;
+            let job = || {
+                let mut command = quickstart(&test.url);
+                command.arg("--file").arg(&input);
+                command.args(["--sqs-endpoint", &sqs::endpoint(), "--queue", name]);
+                command
+            };
+            survives_kills(job, &test.db, [20, 150, 400], PART).await;
+            queue.delete(&client).await?;
             Ok(())
         })
         .await;

@@ -6,12 +6,14 @@ use anyhow::{Context as _, Result, bail};
 use aws_sdk_sqs::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
-    error::DisplayErrorContext,
     types::QueueAttributeName as Attribute,
 };
-use outbox_sqs::{SqsPublisher, SqsSource};
+use outbox_sqs::{SqsPublisher, SqsSource, dev::DevQueue};
 
 use super::TOPIC;
+
+/// More than a run that is killed again and again receives one message, so that only poison is put aside.
+const RECEIVES: u32 = 20;
 
 /// A queue that is there.
 #[derive(Debug, Clone)]
@@ -21,19 +23,15 @@ pub struct Sqs {
 }
 
 impl Sqs {
-    /// Connects and creates the queue if it is not there.
+    /// Connects and makes the queue, with a dead-letter queue, if it is not there.
     pub async fn open(endpoint: &str, queue: &str) -> Result<Self> {
         if !endpoint.starts_with("http://") {
             bail!("expected an http:// endpoint, found {endpoint}: this example is built without TLS");
         }
         let client = client(endpoint);
-        let created = client.create_queue().queue_name(queue).send().await;
-        let created = match created {
-            Ok(created) => created,
-            Err(error) => bail!("cannot use the queue {queue} at {endpoint}: {}", DisplayErrorContext(error)),
-        };
-        let queue_url = created.queue_url.context("SQS made a queue without a URL")?;
-        Ok(Self { client, queue_url })
+        let made = DevQueue::named(queue).max_receive_count(RECEIVES).create(&client).await;
+        let made = made.with_context(|| format!("cannot use the queue {queue} at {endpoint}"))?;
+        Ok(Self { client, queue_url: made.url })
     }
 
     pub fn publisher(&self) -> SqsPublisher {
