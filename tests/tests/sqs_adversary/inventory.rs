@@ -9,7 +9,8 @@ use std::{
 use anyhow::Result;
 use outbox_core::{
     consumer::{Consumer, ConsumerError, ConsumerReport, Delivery, HandlerError},
-    message::Message,
+    event::NewEvent,
+    testing::new_event,
 };
 use outbox_seaorm::{Inbox, Tx};
 use outbox_sqs::SqsSource;
@@ -30,6 +31,8 @@ mod reservation {
         #[sea_orm(primary_key)]
         pub id: i64,
         pub order_id: Uuid,
+        /// Which of the order's events it was.
+        pub number: i64,
     }
 
     impl ActiveModelBehavior for ActiveModel {}
@@ -45,35 +48,39 @@ impl Inventory {
         Ok(Self(database))
     }
 
-    /// The orders that were reserved, sorted, each as often as it was.
-    pub(crate) async fn reserved(&self) -> Result<Vec<Uuid>> {
-        let mut orders = self.handled().await?;
-        orders.sort();
-        Ok(orders)
-    }
-
-    /// The same in the order in which they were.
-    pub(crate) async fn handled(&self) -> Result<Vec<Uuid>> {
+    /// What was reserved: the order and which of its events it was, in the order in which they were handled, each as often
+    /// as it was.
+    pub(crate) async fn reserved(&self) -> Result<Vec<(Uuid, i64)>> {
         let rows = reservation::Entity::find().order_by_asc(reservation::Column::Id);
-        Ok(rows.all(&self.0.db).await?.into_iter().map(|row| row.order_id).collect())
+        Ok(rows.all(&self.0.db).await?.into_iter().map(|row| (row.order_id, row.number)).collect())
     }
 
-    /// Reserves what comes. The unlucky ones fail once, after the write, which has to be rolled back.
-    pub(crate) fn consume(&self, source: SqsSource, unlucky: BTreeSet<Uuid>) -> Result<Consuming> {
-        let failed: Arc<Mutex<BTreeSet<Uuid>>> = Arc::default();
+    /// Reserves what comes, so many at once. The unlucky ones fail once, after the write, which has to be rolled back.
+    pub(crate) fn consume(
+        &self,
+        source: SqsSource,
+        concurrency: usize,
+        unlucky: BTreeSet<(Uuid, i64)>,
+    ) -> Result<Consuming> {
+        let failed: Arc<Mutex<BTreeSet<(Uuid, i64)>>> = Arc::default();
         let handler = move |event: Delivery<OrderPlaced>, txn: Tx| {
-            let order = event.into_event().order_id;
+            let OrderPlaced { order_id, total_cents: number } = event.into_event();
+            let event = (order_id, number);
             let fails =
-                unlucky.contains(&order) && failed.lock().is_ok_and(|mut failed| failed.insert(order));
+                unlucky.contains(&event) && failed.lock().is_ok_and(|mut failed| failed.insert(event));
             async move {
-                reservation::ActiveModel { order_id: Set(order), ..Default::default() }.insert(&txn).await?;
+                let (order_id, number) = (Set(order_id), Set(number));
+                reservation::ActiveModel { order_id, number, ..Default::default() }.insert(&txn).await?;
                 if fails { Err(HandlerError::retry_after(Duration::ZERO, "out of luck")) } else { Ok(()) }
             }
         };
         let inbox =
             Inbox::new(self.0.db.clone(), "inventory")?.remember_for(Duration::from_secs(30 * 86_400));
         let (stop, stopped) = oneshot::channel::<()>();
-        let consumer = Consumer::new(source, inbox).on(handler).run_until(async { drop(stopped.await) });
+        let consumer = Consumer::new(source, inbox)
+            .on(handler)
+            .concurrency(concurrency)
+            .run_until(async { drop(stopped.await) });
         Ok(Consuming { stop, task: tokio::spawn(consumer) })
     }
 }
@@ -91,8 +98,9 @@ impl Consuming {
     }
 }
 
-/// An order as the shop tells of it.
-pub(crate) fn placed(order_id: Uuid) -> Result<Message> {
-    let payload = serde_json::to_string(&OrderPlaced { order_id, total_cents: 1_000 })?;
-    Ok(Message::new(Uuid::now_v7(), "/shop", "orders", "order.placed", payload))
+/// One of the events of an order, as the shop tells of it: its number stands where the total does.
+pub(crate) fn placed(order_id: Uuid, number: i64) -> NewEvent {
+    let payload = format!(r#"{{"order_id":"{order_id}","total_cents":{number}}}"#);
+    let event_type = "order.placed".to_owned();
+    NewEvent { event_type, payload, ..new_event("orders", &order_id.to_string(), "") }
 }

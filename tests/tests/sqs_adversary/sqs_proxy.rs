@@ -242,7 +242,8 @@ async fn what_a_client_did_not_wait_for_counts_as_not_told() {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let proxy = Proxy::in_front_of(&format!("http://{}", listener.local_addr()?)).await?;
             let (client, requests) = client(&proxy.url());
-            let world = World { proxy, client, requests, queue: world.queue.clone() };
+            let world =
+                World { proxy, client, requests, queue: world.queue.clone(), told: world.told.clone() };
             let server = tokio::spawn(slow_server(listener, pause));
             let arrived = until("the request", Duration::from_secs(20), async || {
                 (world.proxy.record().requests_of("SendMessageBatch") > 0).then_some(())
@@ -371,7 +372,7 @@ async fn a_proxy_without_a_server_behind_it_closes_the_connection() {
         assert!(!endpoint().ends_with(&nobody.port().to_string()));
         let proxy = Proxy::in_front_of(&format!("http://{nobody}")).await?;
         let (client, requests) = client(&proxy.url());
-        let world = World { proxy, client, requests, queue: world.queue };
+        let world = World { proxy, client, requests, queue: world.queue.clone(), told: world.told.clone() };
         let error = send(&world, 1).await?.expect_err("nobody is there");
         assert!(matches!(error, SdkError::DispatchFailure(_)), "{error:?}");
         Ok(())

@@ -33,7 +33,8 @@ pub struct Stored {
     pub message_id: String,
     /// Its number in a FIFO queue.
     pub sequence: Option<u128>,
-    /// Whether the sender was told so, in time and in full. Where it was not, it has to send again.
+    /// Whether the sender was told so. A sender that gives up in the moment in which its answer comes has not heard it,
+    /// though it was told.
     pub is_told: bool,
 }
 
@@ -53,23 +54,8 @@ impl Record {
     /// The ids under which the server has copies of an event.
     #[must_use]
     pub fn copies(&self, id: &str) -> BTreeSet<&str> {
-        self.attempts(id).map(|stored| stored.message_id.as_str()).collect()
-    }
-
-    /// How often an event was stored without a clear word to its sender.
-    #[must_use]
-    pub fn ambiguous(&self, id: &str) -> usize {
-        self.attempts(id).filter(|stored| !stored.is_told).count()
-    }
-
-    /// How often an event was stored and its sender told so.
-    #[must_use]
-    pub fn told(&self, id: &str) -> usize {
-        self.attempts(id).filter(|stored| stored.is_told).count()
-    }
-
-    fn attempts(&self, id: &str) -> impl Iterator<Item = &Stored> {
-        self.stored.iter().filter(move |stored| stored.id == id)
+        let of_event = self.stored.iter().filter(|stored| stored.id == id);
+        of_event.map(|stored| stored.message_id.as_str()).collect()
     }
 
     /// Takes note of what the server answered to a request that sends, and gives the places of what it stored.
