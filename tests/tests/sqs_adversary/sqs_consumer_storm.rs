@@ -85,9 +85,10 @@ async fn case(world: &World, kind: Kind, manner: Manner, storm: Storm, of: Vec<u
     Ok(())
 }
 
-/// SQS locks a group for as long as any of it is in flight. The local server gives the later ones of a group as soon as
-/// one of it is visible again, also while another is still in flight. So where events fail, one delivery at a time is
-/// in flight: then the two agree.
+/// SQS locks a group for as long as any of it is
+/// [invisible](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/interleaving-multiple-ordered-message-groups.html).
+/// LocalStack gives the later ones of a group as soon as one of it is visible again, also while another is still
+/// invisible. So where events fail, one delivery at a time is in flight: then the two agree.
 const FIFO_MANNERS: [Manner; 2] =
     [Manner { concurrency: 8, fails: false }, Manner { concurrency: 1, fails: true }];
 
