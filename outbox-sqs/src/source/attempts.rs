@@ -21,6 +21,8 @@ pub(super) struct Attempt {
     pub(super) id: Uuid,
     pub(super) max: i32,
     begun: Instant,
+    /// Whether an answer to it was lost before.
+    pub(super) is_repeat: bool,
 }
 
 /// The receives whose answers were lost. Clones share them; each receive that is under way has an id of its own.
@@ -37,8 +39,8 @@ impl Attempts {
         let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lost.retain(|attempt| now.duration_since(attempt.begun) < known_for);
         match lost.iter().position(|attempt| attempt.max <= max) {
-            Some(place) => lost.remove(place),
-            None => Attempt { id: Uuid::new_v4(), max, begun: now },
+            Some(place) => Attempt { is_repeat: true, ..lost.remove(place) },
+            None => Attempt { id: Uuid::new_v4(), max, begun: now, is_repeat: false },
         }
     }
 
@@ -65,7 +67,7 @@ mod tests {
 
         attempts.clone().lost(first.clone());
         assert_ne!(attempts.begin(6, LONG).id, first.id, "it would bring more than there is room for");
-        assert_eq!(attempts.begin(10, LONG), first);
+        assert_eq!(attempts.begin(10, LONG), Attempt { is_repeat: true, ..first.clone() });
         assert_ne!(attempts.begin(10, LONG).id, first.id, "repeated by one only");
     }
 
@@ -94,7 +96,7 @@ mod tests {
         attempts.lost(first.clone());
         advance(KNOWN_FOR / 2).await;
         let again = attempts.begin(10, LONG);
-        assert_eq!(again, first);
+        assert_eq!(again, Attempt { is_repeat: true, ..first.clone() });
         attempts.lost(again);
         advance(KNOWN_FOR / 2).await;
         assert_ne!(attempts.begin(10, LONG).id, first.id);

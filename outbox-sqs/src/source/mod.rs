@@ -240,8 +240,10 @@ impl Source for SqsSource {
                 let attempt = self.attempts.begin(max, self.visibility);
                 let answer = self.ask(attempt.max, Some(&attempt)).await;
                 answer.map_err(|fault| {
-                    // A clear no took no messages out.
-                    if matches!(fault.kind, Kind::Away | Kind::Internal) {
+                    // A clear no took no messages out, but the request that this one repeats may have. Where the id
+                    // itself is refused, it is not to come up again.
+                    let may_hold = attempt.is_repeat && fault.kind != Kind::Parameter;
+                    if may_hold || matches!(fault.kind, Kind::Away | Kind::Internal) {
                         self.attempts.lost(attempt);
                     }
                     unavailable(fault)

@@ -1,5 +1,7 @@
 //! The answers of SQS that no local server gives.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use aws_smithy_http_client::test_util::NeverClient;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -168,7 +170,7 @@ const FIFO: &str = "http://sqs.invalid/1/orders.fifo";
 #[tokio::test]
 async fn a_receive_from_a_fifo_queue_whose_answer_was_lost_is_repeated_under_its_id() {
     // The second and the third answer are lost; the fifth is a clear no.
-    let answers = std::sync::atomic::AtomicUsize::new(0);
+    let answers = AtomicUsize::new(0);
     let (client, requests) =
         client(move |_| match answers.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
             1 => Answer::status(502),
@@ -317,5 +319,27 @@ async fn an_outage_when_the_retention_is_asked_for_is_waited_for_and_not_guessed
     for source in [away, dead_letters_away] {
         let answer = source.message_retention(9 * DAY).retention().await;
         assert!(matches!(answer, Err(SourceError::Unavailable { .. })), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_that_is_throttled_is_still_to_be_repeated_and_one_that_is_refused_is_not() {
+    for (code, is_kept) in
+        [("RequestThrottled", true), ("AccessDenied", true), ("InvalidParameterValue", false)]
+    {
+        let asked = AtomicUsize::new(0);
+        let (client, requests) = client(move |_| match asked.fetch_add(1, SeqCst) {
+            0 => Answer::error(500, "ServiceUnavailable"),
+            1 => Answer::error(400, code),
+            _ => Answer::body(&json!({})),
+        });
+        let source = SqsSource::new(client, "http://sqs.invalid/1/orders.fifo");
+        source.receive(10).await.expect_err("its answer is lost");
+        source.receive(10).await.expect_err(code);
+        source.receive(10).await.expect("an answer");
+        let ids: Vec<Value> =
+            requests.all().iter().map(|request| request["ReceiveRequestAttemptId"].clone()).collect();
+        assert_eq!(ids[0], ids[1], "repeated");
+        assert_eq!(ids[1] == ids[2], is_kept, "{code}");
     }
 }

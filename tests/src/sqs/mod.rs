@@ -136,6 +136,15 @@ impl TestQueue {
         counts.iter().map(|name| Ok(attributes.get(name).context("a count")?.parse::<usize>()?)).sum()
     }
 
+    /// Whether there is nothing in the queue. Asked twice: the server counts the visible and the invisible one after the
+    /// other, so what becomes visible in between is in neither count.
+    ///
+    /// # Errors
+    /// Where the server is not there any more.
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(self.depth().await? == 0 && self.depth().await? == 0)
+    }
+
     /// Runs a test on a fresh queue and deletes the queue whether the test passes or panics.
     ///
     /// # Panics

@@ -60,10 +60,7 @@ async fn case(world: &World, kind: Kind, manner: Manner, storm: Storm, of: Vec<u
     world.proxy.settled().await;
     until("all effects and an empty queue", Duration::from_secs(90), async || {
         let is_done = inventory.reserved().await.ok()?.len() >= events.len();
-        // The server counts the visible and the invisible one after the other: what becomes visible in between is in
-        // neither count.
-        let is_empty = world.queue.depth().await.ok()? == 0 && world.queue.depth().await.ok()? == 0;
-        (is_done && is_empty).then_some(())
+        (is_done && world.queue.is_empty().await.ok()?).then_some(())
     })
     .await;
     let report = consumer.stop().await?;
