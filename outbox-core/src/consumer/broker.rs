@@ -8,13 +8,13 @@ use tokio::time::timeout;
 use super::health::Health;
 use crate::source::{Incoming, Receipt, Source, SourceError};
 
-/// The longest that an answer other than a receive's is waited for.
+/// The longest that an answer to deliveries is waited for.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// The shortest, however short the visibility is.
 const SHORTEST_ANSWER_TIME: Duration = Duration::from_millis(100);
 
-/// How long a source may take to start. Its own checks are to give up earlier and say what they waited for.
+/// How long a source may take to start, or to say how long it keeps messages. Its own checks are to give up earlier and say what they waited for.
 const START_TIME: Duration = Duration::from_secs(30);
 
 /// The source with what is known of its state.
@@ -55,7 +55,8 @@ impl<S: Source> Broker<S> {
     }
 
     pub(super) async fn retention(&self) -> Result<Option<Duration>, SourceError> {
-        in_time(self.answer_time, self.source.retention()).await
+        // Several requests, one after the other, and no delivery waits behind them.
+        in_time(START_TIME, self.source.retention()).await
     }
 
     pub(super) async fn receive(&self, max: usize) -> Result<Vec<Incoming>, SourceError> {

@@ -25,12 +25,25 @@ async fn a_call_of_the_broker_that_hangs_does_not_hold_up_what_waits_behind_it()
     };
     let began = Instant::now();
     let report = run_dry(consumer(source).on(handler), &broker).await;
-    // What was not acknowledged or given back comes again when its visibility ends.
+    // The start is given up after half a minute. What was not acknowledged or given back comes again when its
+    // visibility ends, which is another.
     assert!(report.processed >= 20, "found {report:?}");
-    assert!(began.elapsed() < Duration::from_secs(60), "found {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(90), "found {:?}", began.elapsed());
     for hanging in [&calls.hanging_acks, &calls.hanging_nacks, &calls.hanging_retentions] {
         assert_eq!(hanging.load(Ordering::SeqCst), 0, "the case was met");
     }
+}
+
+// A broker may need several requests for it, and no delivery waits behind them.
+#[tokio::test(start_paused = true)]
+async fn how_long_messages_are_kept_may_take_longer_to_say_than_an_answer_to_a_delivery() {
+    let broker = hasty_broker();
+    send(&broker, "order.placed", 0..1).await;
+    let (source, calls) = Watched::new(&broker);
+    calls.retention_time.store(12, Ordering::SeqCst);
+    let handled = Handled::default();
+    run_dry(consumer(source).on(handled.noting()), &broker).await;
+    assert_eq!(handled.all(), [0]);
 }
 
 #[tokio::test(start_paused = true)]

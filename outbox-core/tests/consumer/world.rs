@@ -130,6 +130,8 @@ pub(crate) struct Calls {
     pub(crate) hanging_acks: AtomicU32,
     pub(crate) hanging_nacks: AtomicU32,
     pub(crate) hanging_retentions: AtomicU32,
+    /// How long it takes to say how long messages are kept, in seconds.
+    pub(crate) retention_time: AtomicU32,
     pub(crate) receives: AtomicUsize,
     /// Requests of ten each.
     pub(crate) acks: AtomicUsize,
@@ -180,6 +182,8 @@ impl Source for Watched {
 
     async fn retention(&self) -> Result<Option<Duration>, SourceError> {
         hang(&self.calls.hanging_retentions).await;
+        let secs = self.calls.retention_time.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_secs(secs.into())).await;
         self.inner.retention().await
     }
 }
