@@ -76,6 +76,7 @@ impl<I: InboxStore> Desk<I> {
             Ok(message) => message,
             Err(error) => {
                 self.unreadable(parcel.id(), "", parcel.attempt, error);
+                self.database.missed();
                 return self.count(self.give_back(self.again(parcel.attempt), "unreadable"));
             }
         };
@@ -105,9 +106,16 @@ impl<I: InboxStore> Desk<I> {
             Route::OtherVersions(versions) => {
                 format!("there are handlers for versions {versions:?} only")
             }
-            Route::Ignored => return self.ignored(message),
-            Route::Nowhere => return self.unknown(message, attempt),
+            Route::Ignored => {
+                self.database.missed();
+                return self.ignored(message);
+            }
+            Route::Nowhere => {
+                self.database.missed();
+                return self.unknown(message, attempt);
+            }
         };
+        self.database.missed();
         self.unreadable(&message.id, &message.event_type, attempt, &refusal);
         self.give_back(self.again(attempt), "unreadable")
     }
@@ -115,8 +123,11 @@ impl<I: InboxStore> Desk<I> {
     async fn run(&self, message: &ReceivedMessage, attempt: u32, call: Call<I::Tx>) -> Done {
         let context = Context::caused_by(message).in_current_span();
         let outcome = self.inbox.process(MessageKey::from(message), |txn| context.scope(call(txn))).await;
-        if !matches!(outcome, Err(InboxError::Store(_))) {
-            self.database.up();
+        match &outcome {
+            Err(InboxError::Store(_)) => {}
+            // The inbox refused it before it asked the database.
+            Err(InboxError::Key(_)) => self.database.missed(),
+            _ => self.database.up(),
         }
         match outcome {
             Ok(Processed::Processed(())) => (Verdict::Ack, Disposal::Processed),

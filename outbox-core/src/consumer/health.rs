@@ -15,11 +15,12 @@ pub(super) struct Health {
     what: &'static str,
     failures: AtomicU32,
     back: Notify,
+    missed: Notify,
 }
 
 impl Health {
     pub(super) const fn of(what: &'static str) -> Self {
-        Self { what, failures: AtomicU32::new(0), back: Notify::const_new() }
+        Self { what, failures: AtomicU32::new(0), back: Notify::const_new(), missed: Notify::const_new() }
     }
 
     /// It answered.
@@ -40,6 +41,18 @@ impl Health {
             tracing::debug!(error = %Chain(error), failures, "{} is still away", self.what);
         }
         failures
+    }
+
+    /// While it was away, something was done with that it had no part in: whether it is back is as open as before.
+    pub(super) fn missed(&self) {
+        if !self.is_up() {
+            self.missed.notify_one();
+        }
+    }
+
+    /// Waits for that. What was told to nobody is told to the next who waits.
+    pub(super) async fn until_missed(&self) {
+        self.missed.notified().await;
     }
 
     /// Whether its last answer was none.

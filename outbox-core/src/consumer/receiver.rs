@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use tokio::{
     select,
     sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
@@ -85,12 +86,14 @@ impl<S: Source, I: InboxStore> Receivers<S, I> {
                 answer => match self.tools.broker.received(answer) {
                     Ok(incoming) if incoming.is_empty() => {
                         failures = 0;
+                        self.in_vain(probe.as_ref());
                         drop((permits, probe));
                         sleep(IDLE).await;
                     }
                     Ok(incoming) => return Ok(Batch { incoming, permits, waited }),
                     Err(_) => {
                         failures += 1;
+                        self.in_vain(probe.as_ref());
                         drop((permits, probe));
                         sleep(backoff::outage(failures)).await;
                     }
@@ -99,14 +102,24 @@ impl<S: Source, I: InboxStore> Receivers<S, I> {
         }
     }
 
+    /// A probe to which nothing came did not reach the database.
+    fn in_vain(&self, probe: Option<&SemaphorePermit<'_>>) {
+        if probe.is_some() {
+            self.tools.desk.database.missed();
+        }
+    }
+
     /// The places to ask for. While the database is away, one message at a time finds out when it is back: each one
-    /// that is received in vain spends a delivery of the broker's redrive policy.
+    /// that is received in vain spends a delivery of the broker's redrive policy. A probe that did not reach the database
+    /// says nothing about it and spends nothing: it does not count, and the next one goes out at once.
     async fn places(&self) -> (Vec<OwnedSemaphorePermit>, Option<SemaphorePermit<'_>>) {
         let database = &self.tools.desk.database;
         loop {
             let mut permits = permits(&self.room, self.share).await;
             if database.is_up() {
                 self.probes.store(0, Ordering::Relaxed);
+                // Told by the last message of an outage, it is not to hurry the first probe of the next.
+                let _ = database.until_missed().now_or_never();
                 return (permits, None);
             }
             permits.truncate(1);
@@ -116,7 +129,13 @@ impl<S: Source, I: InboxStore> Receivers<S, I> {
                 probe = self.probe.acquire() => probe.expect("the semaphore is never closed"),
             };
             let probes = self.probes.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-            sleep(backoff::outage(probes)).await;
+            select! {
+                biased;
+                () = database.until_missed() => {
+                    self.probes.fetch_sub(1, Ordering::Relaxed);
+                }
+                () = sleep(backoff::outage(probes)) => {}
+            }
             return (permits, Some(probe));
         }
     }

@@ -1,6 +1,7 @@
 //! The consumer under moved time: what hangs, what takes long, and what it costs.
 
 mod acknowledgements;
+mod backlog;
 mod fifo;
 mod groups;
 mod hanging;
