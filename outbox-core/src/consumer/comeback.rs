@@ -58,6 +58,13 @@ impl Comebacks {
         }
     }
 
+    /// What is awaited comes only then. Where it came meanwhile, it is not awaited again.
+    pub(super) fn postponed(&self, group: &str, due: Instant) {
+        if let Some(stage @ Stage::Awaited(_)) = self.state().groups.get_mut(group) {
+            *stage = Stage::Awaited(due);
+        }
+    }
+
     /// Something of the group came.
     pub(super) fn came(&self, group: &str) {
         if let Some(stage) = self.state().groups.get_mut(group) {
@@ -143,6 +150,24 @@ mod tests {
         }
         comebacks.came("a");
         assert!(!comebacks.is_alone(now + secs(61), BUSY), "it is here");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_or_passed_meanwhile_is_not_awaited_again() {
+        let comebacks = Comebacks::default();
+        let now = Instant::now();
+        for group in ["awaited", "here", "passed"] {
+            comebacks.failed(group, now);
+        }
+        comebacks.came("here");
+        comebacks.passed("passed");
+        for group in ["awaited", "here", "passed"] {
+            comebacks.postponed(group, now + secs(1));
+        }
+        let state = comebacks.state();
+        assert_eq!(state.groups.get("awaited"), Some(&Stage::Awaited(now + secs(1))));
+        assert_eq!(state.groups.get("here"), Some(&Stage::Here));
+        assert_eq!(state.groups.get("passed"), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,7 +15,8 @@ type Cause = Box<dyn Error + Send + Sync>;
 pub enum HandlerError {
     /// The message comes again, after the consumer's backoff.
     Retry(Cause),
-    /// The message comes again after this delay.
+    /// The message comes again after this delay, or after the longest that its broker takes (Amazon SQS: somewhat less than 12
+    /// hours). Above 100 years it is taken for 100 years.
     RetryAfter(Duration, Cause),
     /// Trying again is useless. The message is given back to the broker, so that its own redrive policy moves it
     /// to a dead-letter queue; where the broker has none, it comes again after the consumer's backoff.
@@ -28,7 +29,7 @@ impl HandlerError {
         Self::Retry(cause.into())
     }
 
-    /// To be tried again after `delay`.
+    /// To be tried again after `delay`, within the bounds of [`RetryAfter`](Self::RetryAfter).
     pub fn retry_after(delay: Duration, cause: impl Into<Cause>) -> Self {
         Self::RetryAfter(delay, cause.into())
     }

@@ -26,6 +26,10 @@ use super::{
 };
 use crate::source::{Receipt, Source};
 
+/// The longest delay of a message that comes again: some 100 years. Longer ones lead past the end of the clock, and no
+/// broker keeps a message for so long.
+const LONGEST_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+
 /// What a lane works with.
 pub(super) struct Tools<S, I: InboxStore> {
     pub(super) broker: Arc<Broker<S>>,
@@ -133,21 +137,23 @@ impl<S: Source, I: InboxStore> Tools<S, I> {
                     let _ = self.acks.send(parcel.receipt).await;
                 }
                 Verdict::GiveBack(delay) => {
-                    self.awaits(&lane, delay);
+                    let delay = delay.min(LONGEST_DELAY);
+                    if let Some(group) = &lane.group {
+                        self.comebacks.failed(group, Instant::now() + delay);
+                    }
+                    // From here on what comes begins a lane of its own. It may come before the broker's answer to its
+                    // return: thrown into this lane it would be given back unhandled.
+                    let behind = lane.close();
                     self.give_back(&parcel.receipt, hold, delay).await;
-                    for Waiting { parcel, hold, _permit } in lane.close() {
+                    for Waiting { parcel, hold, _permit } in behind {
                         self.give_back(&parcel.receipt, hold, delay).await;
                     }
-                    // The last that was given back locks the group for the longest.
-                    self.awaits(&lane, delay);
+                    if let Some(group) = &lane.group {
+                        // The last that was given back locks the group for the longest.
+                        self.comebacks.postponed(group, Instant::now() + delay);
+                    }
                 }
             }
-        }
-    }
-
-    fn awaits(&self, lane: &Lane, delay: Duration) {
-        if let Some(group) = &lane.group {
-            self.comebacks.failed(group, Instant::now() + delay);
         }
     }
 

@@ -3,6 +3,7 @@
 mod acknowledgements;
 mod backlog;
 mod fifo;
+mod given_back;
 mod groups;
 mod hanging;
 mod heartbeat;
