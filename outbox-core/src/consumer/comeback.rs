@@ -6,8 +6,9 @@
 //! it locks them.
 //!
 //! A request that waits for something to come may be answered with it, whenever that is: all such requests ask for one
-//! message. Where answers come at once, requests ask for as many as else, but when it is due. How long that slows others
-//! down has a bound. What was under way when the message failed had asked for more: so each receiver may bring the
+//! message. Where there is a backlog, requests are answered without a wait: they ask for as many as else, but when it is
+//! due. How long that slows others down has a bound. A backlog is told by what came: as many as were asked for, however
+//! long the way to the broker is. Where it ends, the first request that has to wait may still have asked for more. What was under way when the message failed had asked for more: so each receiver may bring the
 //! others along once, and so may other processes, which know nothing of the failure.
 
 use std::{
@@ -20,6 +21,26 @@ use tokio::time::Instant;
 
 /// An answer that took less was not waited for.
 const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// One message that was asked for alone and took less lay there: it took the round trip. One that took longer may be the
+/// first that came.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
+
+/// The last answer to a receiver.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LastAnswer {
+    took: Duration,
+    waited: bool,
+}
+
+impl LastAnswer {
+    /// `came` of `asked` after `took`. Of more than `most_at_once` that were asked for, a broker may give only so many.
+    pub(super) fn new(took: Duration, came: usize, asked: usize, most_at_once: usize) -> Self {
+        let is_full = came >= asked.min(most_at_once);
+        let is_backlog = is_full && (came > 1 || took < LONGEST_ROUND_TRIP);
+        Self { took, waited: took > AT_ONCE && !is_backlog }
+    }
+}
 
 /// How long a message is asked for alone once it is due, where others come meanwhile. Brokers may round its delay up to
 /// a whole second.
@@ -65,6 +86,11 @@ impl Comebacks {
         }
     }
 
+    /// Whether one of the group failed and none has passed since.
+    pub(super) fn is_known(&self, group: &str) -> bool {
+        self.state().groups.contains_key(group)
+    }
+
     /// Something of the group came.
     pub(super) fn came(&self, group: &str) {
         if let Some(stage) = self.state().groups.get_mut(group) {
@@ -77,18 +103,20 @@ impl Comebacks {
         self.state().groups.remove(group);
     }
 
-    /// Whether the next request is to ask for one message, by how long the last answer took.
-    pub(super) fn is_alone(&self, now: Instant, last_answer: Duration) -> bool {
+    /// Whether the next request is to ask for one message, by the last answer.
+    pub(super) fn is_alone(&self, now: Instant, last: LastAnswer) -> bool {
         let mut state = self.state();
         // Moved away by the broker, or given to another process.
         state.groups.retain(|_, stage| !matches!(stage, Stage::Awaited(due) if now > *due + WINDOW));
         if state.groups.is_empty() {
             return false;
         }
-        if last_answer > AT_ONCE {
+        if last.waited {
             return true;
         }
-        let is_due = |stage: &Stage| matches!(stage, Stage::Awaited(due) if now + AT_ONCE >= *due);
+        // The broker decides what it gives before its answer is here.
+        let ahead = last.took.clamp(AT_ONCE, WINDOW);
+        let is_due = |stage: &Stage| matches!(stage, Stage::Awaited(due) if now + ahead >= *due);
         if !state.groups.values().any(is_due) {
             state.since = None;
             return false;
@@ -108,8 +136,23 @@ impl Comebacks {
 mod tests {
     use super::*;
 
-    const BUSY: Duration = Duration::from_millis(20);
-    const IDLE: Duration = Duration::from_secs(3);
+    const BUSY: LastAnswer = LastAnswer { took: Duration::from_millis(20), waited: false };
+    const IDLE: LastAnswer = LastAnswer { took: Duration::from_secs(3), waited: true };
+
+    #[test]
+    fn a_backlog_is_told_by_what_came_and_not_by_the_way_to_the_broker() {
+        let waited =
+            |millis, came, asked| LastAnswer::new(Duration::from_millis(millis), came, asked, 10).waited;
+        for (millis, came, asked) in [(20, 0, 10), (100, 3, 10), (120, 10, 10), (5_000, 10, 100), (120, 1, 1)]
+        {
+            assert!(!waited(millis, came, asked), "{came} of {asked} after {millis} ms");
+        }
+        for (millis, came, asked) in
+            [(120, 0, 1), (120, 9, 10), (120, 9, 100), (1_000, 1, 1), (20_000, 0, 10)]
+        {
+            assert!(waited(millis, came, asked), "{came} of {asked} after {millis} ms");
+        }
+    }
 
     fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
@@ -177,7 +220,7 @@ mod tests {
             let now = Instant::now();
             comebacks.failed("a", now);
             assert!(comebacks.is_alone(now, last_answer));
-            assert!(!comebacks.is_alone(now + WINDOW + BUSY, last_answer));
+            assert!(!comebacks.is_alone(now + WINDOW + BUSY.took, last_answer));
             assert!(comebacks.state().groups.is_empty(), "it is forgotten");
         }
     }
@@ -188,7 +231,7 @@ mod tests {
         let began = Instant::now();
         let mut alone = 0;
         for step in 0..1_000 {
-            let now = began + BUSY * step;
+            let now = began + BUSY.took * step;
             (0..3).for_each(|group| comebacks.failed(&format!("{step}/{group}"), now));
             alone += u32::from(comebacks.is_alone(now, BUSY));
             assert!(comebacks.state().groups.len() <= REMEMBERED);

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{InboxStore, backoff, lane::Tools};
+use super::{InboxStore, backoff, comeback::LastAnswer, lane::Tools};
 use crate::source::{Incoming, Source, SourceError};
 
 /// The most that a source is asked for at once.
@@ -37,8 +37,8 @@ const IDLE: Duration = Duration::from_millis(20);
 pub(super) struct Batch {
     pub(super) incoming: Vec<Incoming>,
     pub(super) permits: Vec<OwnedSemaphorePermit>,
-    /// How long the answer took.
-    pub(super) waited: Duration,
+    /// What the answer tells its receiver.
+    pub(super) last: LastAnswer,
 }
 
 /// What the receivers share.
@@ -66,8 +66,8 @@ impl<S: Source, I: InboxStore> Receivers<S, I> {
     }
 
     /// Asks until something comes; ends otherwise only where the source says that waiting does not help. A source that
-    /// is away for one receiver is waited for by that one. `waited` is how long its last answer took.
-    pub(super) async fn receive(&self, mut waited: Duration) -> Result<Batch, SourceError> {
+    /// is away for one receiver is waited for by that one. `last` is the last answer to it.
+    pub(super) async fn receive(&self, mut last: LastAnswer) -> Result<Batch, SourceError> {
         let mut failures = 0;
         loop {
             let (mut permits, probe) = self.places().await;
@@ -76,11 +76,12 @@ impl<S: Source, I: InboxStore> Receivers<S, I> {
                 return std::future::pending().await;
             }
             let asked = Instant::now();
-            if self.tools.comebacks.is_alone(asked, waited) {
+            if self.tools.comebacks.is_alone(asked, last) {
                 permits.truncate(1);
             }
             let answer = self.tools.broker.receive(permits.len()).await;
-            waited = asked.elapsed();
+            let came = answer.as_ref().map_or(0, |incoming| self.came(incoming));
+            last = LastAnswer::new(asked.elapsed(), came, permits.len(), WORTH_A_REQUEST);
             match answer {
                 Err(refused @ SourceError::Refused(_)) => return Err(refused),
                 answer => match self.tools.broker.received(answer) {
@@ -90,7 +91,7 @@ impl<S: Source, I: InboxStore> Receivers<S, I> {
                         drop((permits, probe));
                         sleep(IDLE).await;
                     }
-                    Ok(incoming) => return Ok(Batch { incoming, permits, waited }),
+                    Ok(incoming) => return Ok(Batch { incoming, permits, last }),
                     Err(_) => {
                         failures += 1;
                         self.in_vain(probe.as_ref());
@@ -100,6 +101,14 @@ impl<S: Source, I: InboxStore> Receivers<S, I> {
                 },
             }
         }
+    }
+
+    /// How many came that tell of a backlog: none where one of them was awaited, for the request may have waited for it
+    /// and for those behind it.
+    fn came(&self, incoming: &[Incoming]) -> usize {
+        let is_awaited =
+            |one: &Incoming| one.group.as_ref().is_some_and(|group| self.tools.comebacks.is_known(group));
+        if incoming.iter().any(is_awaited) { 0 } else { incoming.len() }
     }
 
     /// A probe to which nothing came did not reach the database.

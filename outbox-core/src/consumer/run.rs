@@ -12,9 +12,20 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Consumer, ConsumerError, ConsumerReport, InboxStore, acknowledger::acknowledge, backoff, broker::Broker,
-    comeback::Comebacks, desk::Desk, hall::Hall, health::Health, heartbeat::Held, lane::Tools,
-    receiver::Receivers, report::Counters, seen::Seen, upkeep,
+    Consumer, ConsumerError, ConsumerReport, InboxStore,
+    acknowledger::acknowledge,
+    backoff,
+    broker::Broker,
+    comeback::{Comebacks, LastAnswer},
+    desk::Desk,
+    hall::Hall,
+    health::Health,
+    heartbeat::Held,
+    lane::Tools,
+    receiver::Receivers,
+    report::Counters,
+    seen::Seen,
+    upkeep,
 };
 use crate::{
     source::{Source, SourceError},
@@ -94,7 +105,7 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
         });
         let receivers = Receivers::new(Arc::clone(&tools), self.receivers, self.concurrency);
         let mut answers: FuturesUnordered<_> =
-            (0..self.receivers).map(|_| receivers.receive(Duration::ZERO)).collect();
+            (0..self.receivers).map(|_| receivers.receive(LastAnswer::default())).collect();
         let mut hall = Hall::new(tools);
         let ended = loop {
             select! {
@@ -103,9 +114,9 @@ impl<S: Source, I: InboxStore> Consumer<S, I> {
                 // In the order in which they were answered; where it loses, no answer was taken.
                 Some(answer) = answers.next() => match answer {
                     Ok(batch) => {
-                        let waited = batch.waited;
+                        let last = batch.last;
                         hall.hand_out(batch);
-                        answers.push(receivers.receive(waited));
+                        answers.push(receivers.receive(last));
                     }
                     Err(refused) => break Err(ConsumerError::Source(refused)),
                 },

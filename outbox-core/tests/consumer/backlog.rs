@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use outbox_core::{
-    consumer::{Consumer, HandlerError, InboxError, InboxStore, MessageKey, Processed, Unknown},
+    consumer::{Consumer, Delivery, HandlerError, InboxError, InboxStore, MessageKey, Processed, Unknown},
     message::ReceivedMessage,
     source::{Incoming, Receipt, Source, SourceError},
     wire::WireError,
@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     fifo::{Fifo, LONG_POLL},
-    world::Handled,
+    world::{Handled, OrderPlaced, consumer},
 };
 
 /// Makes the message of a number.
@@ -185,5 +185,28 @@ async fn an_empty_queue_is_not_asked_ever_less_often_after_an_outage() {
     let asked: Vec<Instant> = queue.seen().asked.iter().map(|(at, _)| *at).collect();
     for (one, next) in asked.iter().zip(&asked[1..]) {
         assert!(*next - *one < LONG_POLL + Duration::from_secs(1), "found {:?}", *next - *one);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_group_that_fails_does_not_slow_a_backlog_down_however_long_the_way_to_the_broker() {
+    let grouped =
+        |number: usize| Incoming { group: Some(number.to_string()), ..incoming(number, "order.placed") };
+    for millis in [20, 90, 120, 400] {
+        let round_trip = Duration::from_millis(millis);
+        let given = async |failing: bool| {
+            let source = Backlog::new(round_trip, grouped);
+            let handler = move |event: Delivery<OrderPlaced>, (): ()| {
+                let fails = failing && event.order_id == 0;
+                let later = || HandlerError::retry_after(Duration::from_secs(300), "on purpose");
+                std::future::ready(if fails { Err(later()) } else { Ok(()) })
+            };
+            let consumer = consumer(source.clone()).on(handler).concurrency(64);
+            consumer.run_until(sleep(round_trip * 100)).await.expect("it ran");
+            source.given()
+        };
+        let (well, failing) = (given(false).await, given(true).await);
+        assert!(well > 900, "ten a round trip, found {well}");
+        assert!(failing * 10 >= well * 9, "{millis} ms: {well} without a failure, {failing} with one");
     }
 }
