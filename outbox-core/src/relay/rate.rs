@@ -31,7 +31,8 @@ const TOGETHER: Duration = Duration::from_millis(25);
 /// may go at once after a quiet time. Each leader begins with nothing saved up: the first event goes after `1/n` of
 /// the period, at 24 a day after an hour.
 ///
-/// What counts is what is sent: an event that was not published and goes again has spent twice. An outage spends little,
+/// What counts is what is handed to the publisher: an event that was not published and goes again has spent twice, also
+/// where its publisher held it back. An outage spends little,
 /// because only probes are sent while it lasts.
 ///
 /// In a configuration: `{"per_second": 100, "per_day": 50000}`, one of them or both.

@@ -14,7 +14,7 @@ use aws_sdk_sqs::{
 use super::DevError;
 
 /// The ends of the names of hosts of AWS, in all its partitions.
-const AWS: [&str; 8] = [
+const AWS: [&str; 14] = [
     "amazonaws.com",
     "amazonaws.com.cn",
     "amazonaws.eu",
@@ -23,6 +23,12 @@ const AWS: [&str; 8] = [
     "c2s.ic.gov",
     "sc2s.sgov.gov",
     "cloud.adc-e.uk",
+    "amazonwebservices.com.cn",
+    "amazonwebservices.eu",
+    "aws.ic.gov",
+    "aws.scloud",
+    "cloud-aws.adc-e.uk",
+    "hci.ic.gov",
 ];
 
 /// Why a request was not sent.

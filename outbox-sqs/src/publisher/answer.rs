@@ -23,7 +23,12 @@ pub(super) fn settle(
     successful: &[SendMessageBatchResultEntry],
     failed: &[BatchResultErrorEntry],
 ) -> Vec<(usize, Outcome)> {
-    let sent: HashMap<&str, &str> = successful.iter().map(|entry| (entry.id(), entry.message_id())).collect();
+    // The SDK writes an empty id where the answer has none: SQS gives each message one.
+    let sent: HashMap<&str, &str> = successful
+        .iter()
+        .map(|entry| (entry.id(), entry.message_id()))
+        .filter(|(_, message_id)| !message_id.is_empty())
+        .collect();
     let failed: HashMap<&str, &BatchResultErrorEntry> =
         failed.iter().map(|entry| (entry.id(), entry)).collect();
 

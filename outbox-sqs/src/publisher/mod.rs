@@ -37,7 +37,7 @@ use crate::{
     trace::SYSTEM,
 };
 
-/// Requests under way at the same time, unless told otherwise.
+/// Requests to a queue under way at the same time, unless told otherwise.
 const CONCURRENCY: usize = 10;
 
 /// How long a batch may take where the caller does not say. A relay does.
@@ -61,7 +61,8 @@ const FAR: Duration = Duration::from_secs(24 * 3600);
 /// again, and the consumer's inbox drops the copy.
 ///
 /// A request that hangs takes no other along: when the time that the relay gives is up, its messages
-/// are [`Unavailable`](Outcome::Unavailable) and what SQS has confirmed is published.
+/// are [`Unavailable`](Outcome::Unavailable) and what SQS has confirmed is published. Each queue has requests of its
+/// own, so one that hangs holds up no other, also where several subscriptions share the publisher.
 ///
 /// ```
 /// # fn example(client: aws_sdk_sqs::Client) {
@@ -80,7 +81,8 @@ pub struct SqsPublisher {
     format: WireFormat,
     max_bytes: usize,
     concurrency: usize,
-    permits: Arc<Semaphore>,
+    /// By what its queue is called.
+    permits: BTreeMap<String, Arc<Semaphore>>,
     group_by: Option<GroupBy>,
     carried: Vec<&'static EventKind>,
 }
@@ -94,7 +96,7 @@ impl SqsPublisher {
             format: WireFormat::default(),
             max_bytes: MAX_BYTES,
             concurrency: CONCURRENCY,
-            permits: Arc::new(Semaphore::new(CONCURRENCY)),
+            permits: BTreeMap::new(),
             group_by: None,
             carried: Vec::new(),
         }
@@ -109,7 +111,7 @@ impl SqsPublisher {
         // Topics of one queue share what is known of it.
         let known = self.routes.values().find(|known| known.named() == queue).cloned();
         self.routes.insert(topic.into(), known.unwrap_or_else(|| Queue::new(queue)));
-        self
+        self.with_permits()
     }
 
     /// Asks for a route for every kind of `E`: where a topic of theirs has none, the publisher does not start, and
@@ -171,13 +173,19 @@ impl SqsPublisher {
         self
     }
 
-    /// The most requests under way at the same time, over all queues. Default: 10.
+    /// The most requests to one queue under way at the same time. Default: 10.
     ///
     /// Also decides how many messages the relay hands over at once: ten for each request. Too small
     /// and the latency of SQS bounds the throughput; too large and a throttled queue is hit harder.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests;
-        self.permits = Arc::new(Semaphore::new(requests.max(1)));
+        self.with_permits()
+    }
+
+    fn with_permits(mut self) -> Self {
+        let open =
+            |queue: &Queue| (queue.named().to_owned(), Arc::new(Semaphore::new(self.concurrency.max(1))));
+        self.permits = self.queues().into_iter().map(open).collect();
         self
     }
 
@@ -218,6 +226,21 @@ impl SqsPublisher {
             missing.join(", "),
             known.join(", ")
         ))
+    }
+
+    /// Two names of one FIFO queue would be two orders.
+    fn refuse_two_names(&self) -> Result<(), PublisherError> {
+        let mut known: BTreeMap<&str, &Queue> = BTreeMap::new();
+        for queue in self.queues().into_iter().filter(|queue| queue.kind() == QueueKind::Fifo) {
+            let Some(url) = queue.known_url() else { continue };
+            if let Some(other) = known.insert(url.as_str(), queue) {
+                return Err(PublisherError::new(format!(
+                    "expected the same name in all routes to a FIFO queue, found {other} and {queue} for {url}: use one \
+                     of them, so that each group has one order"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn validate(&self) -> Result<(), PublisherError> {
@@ -278,7 +301,8 @@ impl Publisher for SqsPublisher {
         }
 
         let requests = queues.into_values().flat_map(|(queue, groups)| {
-            let sender = Sender { client: &self.client, queue, permits: &self.permits, deadline };
+            let permits = self.permits.get(queue.named()).expect("each route's queue has its own");
+            let sender = Sender { client: &self.client, queue, permits, deadline };
             let rounds = groups.into_rounds(|entry| entry.size, self.max_bytes);
             rounds.into_iter().map(move |rounds| sender.send_rounds(rounds))
         });
@@ -298,7 +322,7 @@ impl Publisher for SqsPublisher {
         for checked in join_all(self.queues().into_iter().map(|queue| queue.check(&self.client))).await {
             checked.map_err(|error| PublisherError::new(error.to_string()))?;
         }
-        Ok(())
+        self.refuse_two_names()
     }
 
     fn max_batch(&self) -> usize {

@@ -119,6 +119,15 @@ impl Queue {
     /// what it says of a signature repeats parts of the request.
     pub(crate) async fn health(&self, client: &Client) -> PublisherHealth {
         let name = self.name();
+        timeout(HEALTH_TIMEOUT, self.health_at_leisure(client)).await.unwrap_or_else(|_| {
+            PublisherHealth::unhealthy(format_args!(
+                "queue `{name}`: SQS did not answer within {HEALTH_TIMEOUT:?}"
+            ))
+        })
+    }
+
+    async fn health_at_leisure(&self, client: &Client) -> PublisherHealth {
+        let name = self.name();
         let url = match self.url(client).await {
             Ok(url) => url,
             Err(AskError::Away(_)) => {
@@ -138,13 +147,9 @@ impl Queue {
             .attribute_names(QueueAttributeName::QueueArn)
             .customize()
             .config_override(once());
-        let error = match timeout(HEALTH_TIMEOUT, request.send()).await {
-            Ok(Ok(_)) => return PublisherHealth::Healthy,
-            Ok(Err(error)) => error,
-            Err(_) => {
-                let reason = format_args!("queue `{name}`: SQS did not answer within {HEALTH_TIMEOUT:?}");
-                return PublisherHealth::unhealthy(reason);
-            }
+        let error = match request.send().await {
+            Ok(_) => return PublisherHealth::Healthy,
+            Err(error) => error,
         };
         let Some(answer) = error.raw_response().filter(|_| error.as_service_error().is_some()) else {
             return PublisherHealth::unhealthy(format_args!("queue `{name}`: {}", chain(&error)));

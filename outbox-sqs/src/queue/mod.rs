@@ -68,6 +68,14 @@ impl Queue {
         self.url(client).await.map_err(|error| error.into_fault(self))
     }
 
+    /// Where requests go, if that is known by now.
+    pub(crate) fn known_url(&self) -> Option<&QueueUrl> {
+        self.0.url.get().or(match &self.0.address {
+            Some(Address::Url(url)) => Some(url),
+            _ => None,
+        })
+    }
+
     /// Standard or FIFO: what the queue said of itself, else what its name says.
     pub(crate) fn kind(&self) -> QueueKind {
         let told = self.facts().and_then(|facts| facts.kind);

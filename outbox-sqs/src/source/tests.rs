@@ -171,13 +171,12 @@ const FIFO: &str = "http://sqs.invalid/1/orders.fifo";
 async fn a_receive_from_a_fifo_queue_whose_answer_was_lost_is_repeated_under_its_id() {
     // The second and the third answer are lost; the fifth is a clear no.
     let answers = AtomicUsize::new(0);
-    let (client, requests) =
-        client(move |_| match answers.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
-            1 => Answer::status(502),
-            2 => Answer::error(500, "InternalError"),
-            4 => Answer::error(400, "RequestThrottled"),
-            _ => Answer::body(&"{}"),
-        });
+    let (client, requests) = client(move |_| match answers.fetch_add(1, SeqCst) {
+        1 => Answer::status(502),
+        2 => Answer::error(500, "InternalError"),
+        4 => Answer::error(400, "RequestThrottled"),
+        _ => Answer::body(&"{}"),
+    });
     let source = SqsSource::new(client, FIFO);
     for is_answered in [true, false, false, true, false, true] {
         assert_eq!(source.clone().receive(10).await.is_ok(), is_answered);
