@@ -147,10 +147,7 @@ impl Queue {
             .attribute_names(QueueAttributeName::QueueArn)
             .customize()
             .config_override(once());
-        let error = match request.send().await {
-            Ok(_) => return PublisherHealth::Healthy,
-            Err(error) => error,
-        };
+        let Err(error) = request.send().await else { return PublisherHealth::Healthy };
         let Some(answer) = error.raw_response().filter(|_| error.as_service_error().is_some()) else {
             return PublisherHealth::unhealthy(format_args!("queue `{name}`: {}", chain(&error)));
         };
