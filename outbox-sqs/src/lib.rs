@@ -64,7 +64,7 @@
 //! | missing queue, credentials, permissions, KMS keys | [`Unavailable`](Outcome::Unavailable): somebody has to act, and no message is at fault |
 //! | too large, characters that SQS does not take, no route | [`Rejected`](Outcome::Rejected), before anything is sent where that can be known |
 //! | a request that one entry may have spoilt (`BatchRequestTooLong`, ..) | its halves are sent by themselves, until the culprit is alone |
-//! | on a FIFO queue: behind a message of its group that was not sent, or that took the time there was | [`HeldBack`](Outcome::HeldBack): not tried, no attempt is counted |
+//! | on a FIFO queue: behind a message of its group that was not sent, or that took the time there was | [`HeldBack`](Outcome::HeldBack): no attempt is counted |
 //! | an entry that the answer does not mention while it mentions others; any other code | [`Failed`](Outcome::Failed) |
 //!
 //! # FIFO queues

@@ -35,7 +35,8 @@ pub enum Outcome {
         reason: String,
     },
     /// This message was not tried, because an earlier one of its order was not sent: to send it would be to
-    /// overtake. Nobody's fault: no attempt is counted, and it goes again behind the earlier one.
+    /// overtake. Or the earlier ones took the time that there was; then it may have been under way. Nobody's fault: no
+    /// attempt is counted, and it goes again behind the earlier one.
     ///
     /// Only for a message behind another one of the same batch, which says why. A batch of which nothing else
     /// came back counts as [`Unavailable`](Self::Unavailable): it would be sent again at once, for ever.

@@ -162,6 +162,12 @@ mod tests {
             "sqs.cn-north-1.amazonaws.com.cn",
             "sqs.us-east-1.api.aws",
             "vpce-1-2.sqs.us-east-1.vpce.amazonaws.com",
+            "sqs.cn-north-1.api.amazonwebservices.com.cn",
+            "sqs.eusc-de-east-1.api.amazonwebservices.eu",
+            "sqs.us-iso-east-1.api.aws.ic.gov",
+            "sqs.us-isob-east-1.api.aws.scloud",
+            "sqs.eu-isoe-west-1.api.cloud-aws.adc-e.uk",
+            "sqs.us-isof-south-1.csp.hci.ic.gov",
         ] {
             let allowed = guard(&[host]).allows(&format!("https://{host}/"));
             assert_eq!(allowed, Err(Refused::Aws(host.to_owned())));

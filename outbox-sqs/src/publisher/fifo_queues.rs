@@ -211,3 +211,16 @@ async fn a_copy_that_the_queue_drops_counts_as_published() {
     let outcomes = publisher.publish(&of(&["a"])).await;
     assert_eq!(outcomes, [Outcome::published_as("of the first")]);
 }
+
+#[tokio::test]
+async fn a_fifo_queue_under_two_names_is_refused_at_start() {
+    let answer = |request: &Value| match request["QueueName"].as_str() {
+        Some(_) => Answer::body(&json!({ "QueueUrl": ORDERS })),
+        None => Answer::body(&json!({ "Attributes": {} })),
+    };
+    let (publisher, _) = publisher(answer);
+    let error = publisher.clone().route("refunds", "orders.fifo").start().await.expect_err("two names");
+    let expected = format!("found {ORDERS} and orders.fifo");
+    assert!(error.to_string().contains(&expected), "{error}");
+    publisher.route("refunds", ORDERS).start().await.expect("one name");
+}

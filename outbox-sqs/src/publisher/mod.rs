@@ -354,6 +354,8 @@ impl Publisher for SqsPublisher {
 #[cfg(test)]
 mod fifo_queues;
 #[cfg(test)]
+mod out_of_time;
+#[cfg(test)]
 mod random_failures;
 #[cfg(test)]
 mod tests;

@@ -476,7 +476,17 @@ async fn what_a_queue_answers_decides_how_healthy_it_is() {
 async fn a_queue_that_never_answers_is_unhealthy_in_time() {
     let (answering, _) = client(|_| Answer::body(&"{}"));
     let config = answering.config().to_builder().http_client(NeverClient::new()).build();
-    let publisher = SqsPublisher::new(Client::from_conf(config)).route("orders", ORDERS);
-    let asked = tokio::time::timeout(Duration::from_secs(5), publisher.health()).await;
-    assert!(asked.expect("an answer in time").is_unhealthy());
+    // One by name is asked for twice: where it is, and how.
+    for named in [ORDERS, "orders"] {
+        let publisher = SqsPublisher::new(Client::from_conf(config.clone())).route("orders", named);
+        let asked = tokio::time::timeout(Duration::from_secs(4), publisher.health()).await;
+        assert!(asked.expect("an answer in time").is_unhealthy(), "{named}");
+    }
+}
+
+#[tokio::test]
+async fn a_success_without_a_message_id_confirms_nothing() {
+    let (publisher, _) = publisher(|_| Answer::body(&r#"{"Successful":[{"Id":"0"}]}"#));
+    let outcomes = publisher.publish(&messages(1)).await;
+    assert!(is_unavailable(&outcomes[0]), "{outcomes:?}");
 }
